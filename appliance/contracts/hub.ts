@@ -1,0 +1,64 @@
+import { EventEmitter } from 'node:events'
+import { PROTOCOL_VERSION, type Instant } from './envelope.ts'
+import type { IntentEvent, SystemEvent, SystemEventInput } from './events.ts'
+import type { Clock } from './clock.ts'
+
+/**
+ * The one event bus inside the core. Parts raise facts here; the broker, the log, the console and the
+ * dialogue listen. A listener that throws is reported, and never reaches whoever raised the event.
+ */
+export class Hub {
+  #emitter = new EventEmitter<{ intent: [IntentEvent]; system: [SystemEvent] }>()
+  readonly #clock: Clock
+  readonly #node: string
+  /** Which boot of the board this is; the journal knows, and sets it at start. */
+  boot = 0
+
+  constructor(clock: Clock, node: string) {
+    this.#clock = clock
+    this.#node = node
+    this.#emitter.setMaxListeners(0)
+  }
+
+  get node() { return this.#node }
+
+  now(): Instant {
+    const wall = this.#clock.wallMs()
+    return { ...(wall === undefined ? {} : { wall: Math.round(wall) }), boot: this.boot, mono: Math.round(this.#clock.monoMs() * 1000) / 1000 }
+  }
+
+  intent(event: Omit<IntentEvent, 'v' | 'at' | 'node'>): IntentEvent {
+    const full: IntentEvent = { v: PROTOCOL_VERSION, ...event, at: this.now(), node: this.#node }
+    this.#emitter.emit('intent', full)
+    return full
+  }
+
+  system(event: SystemEventInput): SystemEvent {
+    const full: SystemEvent = { v: PROTOCOL_VERSION, ...event, at: this.now(), node: this.#node }
+    this.#emitter.emit('system', full)
+    return full
+  }
+
+  /** Listens to intent events; returns the function that stops listening. */
+  onIntent(listener: (event: IntentEvent) => void): () => void {
+    const guarded = this.#guard(listener)
+    this.#emitter.on('intent', guarded)
+    return () => { this.#emitter.off('intent', guarded) }
+  }
+
+  /** Listens to system events; returns the function that stops listening. */
+  onSystem(listener: (event: SystemEvent) => void): () => void {
+    const guarded = this.#guard(listener)
+    this.#emitter.on('system', guarded)
+    return () => { this.#emitter.off('system', guarded) }
+  }
+
+  #guard<E>(listener: (event: E) => void): (event: E) => void {
+    return (event) => {
+      try { listener(event) } catch (error) {
+        // Raised on the next turn, so that one bad listener cannot recurse into itself.
+        setImmediate(() => this.system({ severity: 'error', component: 'hub', name: 'listener.failed', code: 'INTERNAL', message: String(error) }))
+      }
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import Type, { type TObject, type TSchema } from 'typebox'
+import type { Source } from './envelope.ts'
+
+/**
+ * Policy of an intent type. Deadlines, retries and confirmation come from here, never from the caller.
+ */
+export interface IntentPolicy {
+  /** Moves something in the world: needs arming and a permissive mode, and is never replayed after its ttl. */
+  actuates: boolean
+  /** Must be confirmed by the operator when it was spoken: always, or when these slots have these values. */
+  hazardous: boolean | Readonly<Record<string, unknown>>
+  /** May be carried out again after a failure or a restart without harm. */
+  repeatable: boolean
+  /** Device it commands (config's device id of that kind), if any; such intents are serialised per device. */
+  deviceKind?: 'rover'
+  /** Time to live when the submitter gives none, ms. */
+  ttlMs: number
+  /** From start to final state at the most, ms. */
+  deadlineMs: number
+  /** How often it is tried again after a failure that may pass (only where repeatable). */
+  retries: number
+  /** Priority when the submitter gives none; 0 first. */
+  priority: number
+  /** Modes in which it is refused with UNSAFE_MODE. */
+  refusedIn: readonly Mode[]
+}
+
+export const MODES = ['normal', 'safe', 'maintenance'] as const
+export type Mode = (typeof MODES)[number]
+
+export interface IntentDefinition { type: string; title: string; slots: TObject; policy: IntentPolicy }
+
+const query: IntentPolicy = { actuates: false, hazardous: false, repeatable: true, ttlMs: 30_000, deadlineMs: 15_000, retries: 2, priority: 5, refusedIn: [] }
+const record: IntentPolicy = { ...query, ttlMs: 24 * 3600_000 }
+const actuate: IntentPolicy = { actuates: true, hazardous: false, repeatable: false, deviceKind: 'rover', ttlMs: 10_000, deadlineMs: 120_000, retries: 0, priority: 4, refusedIn: ['safe', 'maintenance'] }
+
+const slots = (properties: Record<string, TSchema>) => Type.Object(properties, { additionalProperties: false })
+const oneOf = (values: readonly string[], description: string) => Type.Enum([...values], { description })
+const optional = Type.Optional
+
+/** Sensors the box can be asked for; where each is read is decided by the skill. */
+export const SENSORS = ['battery', 'temperature', 'heading', 'distance', 'speed', 'humidity', 'pressure', 'light'] as const
+
+/** The first catalogue. A type named here whose skill is not installed answers NOT_FITTED. */
+export const INTENTS = [
+  { type: 'drive.move', title: 'Drive a distance', policy: actuate, slots: slots({
+    distanceM: Type.Number({ minimum: -100, maximum: 100, description: 'Forward is positive', 'x-unit': 'm' }),
+    speedMps: optional(Type.Number({ minimum: 0.05, maximum: 2, description: 'Travel speed for this move', 'x-unit': 'm/s' })) }) },
+  { type: 'drive.turn', title: 'Turn on the spot', policy: actuate, slots: slots({
+    angleDeg: Type.Number({ minimum: -720, maximum: 720, description: 'Left (counter-clockwise) is positive', 'x-unit': 'deg' }) }) },
+  { type: 'drive.speed', title: 'Set the usual travel speed', policy: { ...actuate, repeatable: true, deadlineMs: 5_000 }, slots: slots({
+    speedMps: Type.Number({ minimum: 0.05, maximum: 2, 'x-unit': 'm/s' }) }) },
+  { type: 'stop', title: 'Emergency stop: everything that moves, at once', policy: { ...actuate, repeatable: true, ttlMs: 5_000, deadlineMs: 2_000, priority: 0, refusedIn: [] }, slots: slots({}) },
+  { type: 'camera.capture', title: 'Take a picture', policy: query, slots: slots({}) },
+  { type: 'vision.describe', title: 'Say what is in view', policy: query, slots: slots({}) },
+  { type: 'vision.read', title: 'Read the text in view', policy: query, slots: slots({}) },
+  { type: 'power.status', title: 'State of battery and power', policy: query, slots: slots({}) },
+  { type: 'sensor.read', title: 'Read one sensor', policy: query, slots: slots({ sensor: oneOf(SENSORS, 'Which sensor') }) },
+  { type: 'system.status', title: 'State of the box', policy: query, slots: slots({}) },
+  { type: 'node.list', title: 'Nodes of the realm', policy: query, slots: slots({}) },
+  { type: 'light.set', title: 'Lights on, off or dimmed', policy: { ...actuate, repeatable: true, deadlineMs: 5_000, refusedIn: [] }, slots: slots({
+    on: Type.Boolean(), brightness: optional(Type.Number({ minimum: 0, maximum: 1, description: 'Fraction of full', 'x-unit': '1' })) }) },
+  { type: 'timer.set', title: 'Start a timer', policy: { ...record, repeatable: false }, slots: slots({
+    durationS: Type.Number({ minimum: 1, maximum: 7 * 24 * 3600, 'x-unit': 's' }), name: optional(Type.String({ minLength: 1, maxLength: 40 })) }) },
+  { type: 'timer.list', title: 'Running timers', policy: query, slots: slots({}) },
+  { type: 'timer.cancel', title: 'Cancel a timer, or all', policy: query, slots: slots({ name: optional(Type.String({ minLength: 1, maxLength: 40 })) }) },
+  { type: 'log.record', title: 'Write a spoken note into the log', policy: { ...record, repeatable: true }, slots: slots({ text: Type.String({ minLength: 1, maxLength: 2000 }) }) },
+  { type: 'log.play', title: 'Read the last notes', policy: query, slots: slots({ count: optional(Type.Integer({ minimum: 1, maximum: 20, 'x-unit': '1' })) }) },
+  { type: 'sequence.run', title: 'Run a named sequence of intents', policy: { ...actuate, hazardous: true, deviceKind: undefined, deadlineMs: 600_000 }, slots: slots({ name: Type.String({ minLength: 1, maxLength: 40 }) }) },
+  { type: 'mode.set', title: 'Change the operating mode', policy: query, slots: slots({ mode: oneOf(MODES, 'normal, safe (nothing moves), maintenance') }) },
+  { type: 'arm.set', title: 'Arm or disarm the drive', policy: { ...query, hazardous: { armed: true } }, slots: slots({ armed: Type.Boolean() }) },
+  { type: 'help', title: 'What can I say', policy: query, slots: slots({ topic: optional(Type.String({ maxLength: 40 })) }) },
+  { type: 'repeat', title: 'Say the last answer again', policy: query, slots: slots({}) },
+  { type: 'cancel', title: 'Drop the question or the running request', policy: { ...query, priority: 1 }, slots: slots({}) },
+  { type: 'chat.ask', title: 'Ask the language model', policy: { ...query, deadlineMs: 60_000 }, slots: slots({ text: Type.String({ minLength: 1, maxLength: 2000 }) }) },
+  { type: 'weather.report', title: 'Weather here', policy: query, slots: slots({ place: optional(Type.String({ maxLength: 80 })) }) },
+  { type: 'mail.send', title: 'Queue a mail', policy: { ...record, repeatable: false, hazardous: true }, slots: slots({
+    to: Type.String({ minLength: 1, maxLength: 80 }), text: Type.String({ minLength: 1, maxLength: 4000 }) }) },
+  { type: 'time.tell', title: 'Time of day', policy: query, slots: slots({}) },
+] as const satisfies readonly IntentDefinition[]
+
+export type IntentType = (typeof INTENTS)[number]['type']
+
+const byType = new Map<string, IntentDefinition>(INTENTS.map((definition) => [definition.type, definition]))
+/** The definition of a type, or undefined. */
+export const intentDefinition = (type: string): IntentDefinition | undefined => byType.get(type)
+
+/** True when this very request must be confirmed by the operator. */
+export function isHazardous(type: string, slotValues: Record<string, unknown>): boolean {
+  const hazardous = byType.get(type)?.policy.hazardous ?? false
+  return typeof hazardous === 'boolean' ? hazardous : Object.entries(hazardous).every(([slot, value]) => slotValues[slot] === value)
+}
+
+export const ROLES = ['operator', 'flow', 'device', 'worker', 'observer'] as const
+export type Role = (typeof ROLES)[number]
+
+/** Who submits: known from the connection, never from the message. */
+export interface Identity { client: string; role: Role; kind: Source['kind'] }

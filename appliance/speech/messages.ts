@@ -1,0 +1,52 @@
+/**
+ * What the core and the speech process say to each other over the child's IPC channel.
+ * All times are CLOCK_MONOTONIC milliseconds, comparable across processes of one board.
+ */
+export interface SpeechTimeline {
+  /** First sample of the utterance's speech. */
+  speechStartMs: number
+  /** Last sample with speech, as voice activity saw it. */
+  speechEndMs: number
+  /** When the silence after it was long enough to decide the end. */
+  endpointMs: number
+  /** When the final text was there. */
+  transcriptMs: number
+  /** When the wake word was accepted, if this utterance had one. */
+  wakeMs?: number
+}
+
+export interface UtteranceMessage {
+  kind: 'utterance'
+  text: string
+  /** 'command': decoded in the grammar. 'free': open vocabulary (chat, log, mail). 'rejected': speech that is in no grammar. */
+  how: 'command' | 'free' | 'rejected'
+  confidence: number
+  engine: string
+  timeline: SpeechTimeline
+}
+
+export type FromSpeech =
+  | { kind: 'ready'; engine: string; loadMs: number; engines: string[] }
+  | { kind: 'capture'; state: 'open' | 'closed' | 'failed'; device: string; message?: string }
+  | { kind: 'wake'; confidence: number; atMs: number }
+  | { kind: 'stop-word'; confidence: number; atMs: number }
+  | UtteranceMessage
+  /** After a wake word nothing that could be understood followed. */
+  | { kind: 'wake-timeout'; atMs: number }
+  | { kind: 'listened'; requestId: number; audioS: number; error?: { code: string; message: string } }
+  | { kind: 'speaking'; requestId: number; state: 'started' | 'done' | 'stopped' | 'failed'; atMs: number; message?: string }
+  | { kind: 'health'; rssBytes: number; cpuS: number; audioS: number; lastFrameAgeMs: number }
+  | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; message: string; data?: Record<string, unknown> }
+
+export type ToSpeech =
+  | { kind: 'capture'; device: string; channels?: number }
+  | { kind: 'capture-stop' }
+  /** Plays a WAV file through the ALSA capture path in real time, then goes back to the former device. */
+  | { kind: 'listen'; requestId: number; file: string }
+  | { kind: 'speak'; requestId: number; text: string; interrupt: boolean }
+  | { kind: 'earcon'; name: 'heard' | 'understood' | 'refused' }
+  /** Cuts off what is being said. */
+  | { kind: 'silence' }
+  /** After a question the answer needs no wake word for this long. */
+  | { kind: 'expect-answer'; forMs: number }
+  | { kind: 'shutdown' }

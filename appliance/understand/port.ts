@@ -1,0 +1,18 @@
+/** What one sentence means. */
+export interface Understanding {
+  text: string
+  /** 'template': may act. 'proposal': only a question to the operator. null: nothing matched. */
+  by: 'template' | 'proposal' | null
+  type: string | null
+  slots: Record<string, unknown>
+  /** Required slots the sentence left out; the dialogue asks for them. */
+  missing: string[]
+  /** 0 to 1. Templates: 1 for an exact match, less for tolerated recogniser errors. */
+  confidence: number
+  /** For proposals: the request in words, e.g. "turn left by 90 degrees". */
+  question?: string
+  ms: number
+}
+
+/** How far a transcript has come: decides how long a silence ends an utterance. */
+export type Completeness = 'nothing' | 'prefix' | 'extendable' | 'complete'
