@@ -1,0 +1,81 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { done, failed, missing, ticking } from './steps.mjs'
+
+const SPHINX = '/usr/share/pocketsphinx'
+/**
+ * What is used of Debian, who uses it, and what does not work without it. `needs`: a program in PATH, or a file.
+ * `for`: start ⊂ test ⊂ bench; each purpose brings those before it.
+ */
+export const PARTS = [
+  { package: 'alsa-utils', needs: 'arecord', for: 'start', without: 'no hearing and no sound (arecord, aplay)' },
+  { package: 'flite', needs: 'flite', for: 'start', without: 'replies fall back to espeak-ng' },
+  { package: 'espeak-ng', needs: 'espeak-ng', for: 'start', without: 'no second voice if flite fails' },
+  { package: 'openssl', needs: 'openssl', for: 'start', without: 'no self-made certificate for listening beyond loopback' },
+  { package: 'pocketsphinx', needs: 'pocketsphinx_continuous', for: 'test', without: 'the second speech engine is not tested' },
+  { package: 'pocketsphinx-en-us', needs: `${SPHINX}/model/en-us`, for: 'test', without: 'the second speech engine has no model' },
+  { package: 'pocketsphinx-testdata', needs: `${SPHINX}/test/data/goforward.raw`, for: 'test', without: 'no human voice to test with' },
+  { package: 'sox', needs: 'sox', for: 'test', without: 'test sounds cannot be made' },
+  { package: 'mosquitto', needs: 'mosquitto', for: 'bench', without: 'no peer beside the bus bench' },
+  { package: 'asterisk-core-sounds-en-wav', needs: '/usr/share/asterisk/sounds/en_US_f_Allison/vm-intro.wav', for: 'bench', without: 'no speech to count false accepts on' },
+]
+const PURPOSES = ['start', 'test', 'bench']
+
+const programs = () => [...(process.env.PATH ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin']
+const isThere = (needs) => needs.startsWith('/') ? existsSync(needs) : programs().some((folder) => existsSync(join(folder, needs)))
+
+/** The parts of this purpose that are not there. */
+export const missingParts = (purpose) => PARTS.filter((part) => PURPOSES.indexOf(part.for) <= PURPOSES.indexOf(purpose) && !isThere(part.needs))
+
+const INSTALL = ['apt-get', 'install', '-y', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=300']
+const hasLists = () => { try { return readdirSync('/var/lib/apt/lists').some((name) => name.includes('Packages')) } catch { return false } }
+
+/** Runs a command; `errors` is the end of what it said on stderr. */
+function run([command, ...args]) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
+    let errors = ''
+    child.stderr.on('data', (data) => { errors = (errors + data).slice(-4_000) })
+    child.on('error', (error) => resolve({ code: 1, errors: error.message }))
+    child.on('close', (code) => resolve({ code, errors }))
+  })
+}
+
+/** Installs missing Debian parts where it may (root, or sudo without a password); else says what to run. Never fails: it says what will not work. */
+export async function installParts(purpose) {
+  const parts = missingParts(purpose)
+  if (parts.length === 0) return
+  const names = parts.map((part) => part.package)
+  if (!isThere('apt-get')) {
+    missing('this is no Debian: install these by hand:')
+    for (const part of parts) missing(`  ${part.needs} (Debian calls it ${part.package}); without it: ${part.without}`)
+    return
+  }
+  const root = process.getuid?.() === 0
+  const prefix = root ? [] : ['sudo', '-n']
+  const allowed = !process.env.MTOR_NO_APT && (root || (isThere('sudo') && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0))
+  if (!allowed) {
+    missing(`missing: ${names.join(' ')}. To install: ${root ? '' : 'sudo '}apt-get update && ${root ? '' : 'sudo '}apt-get install -y --no-install-recommends ${names.join(' ')}`)
+    for (const part of parts) missing(`  without ${part.package}: ${part.without}`)
+    return
+  }
+  const startedMs = performance.now()
+  const stop = ticking(() => `installing ${names.join(', ')}`)
+  const apt = (...args) => run([...prefix, ...args])
+  const update = () => apt('apt-get', 'update', '-qq')
+  if (!hasLists()) await update()
+  let result = await apt(...INSTALL, ...names)
+  // Lists grow old: then a package cannot be located or fetched; once more with new ones.
+  if (result.code !== 0) { await update(); result = await apt(...INSTALL, ...names) }
+  // Debian starts a broker it installs; on port 1883 it would be in the way of the appliance's own.
+  if (names.includes('mosquitto') && isThere('systemctl')) await apt('systemctl', 'disable', '--now', 'mosquitto')
+  stop()
+  const still = missingParts(purpose)
+  if (still.length < parts.length) done(`Debian: ${names.filter((name) => !still.some((part) => part.package === name)).join(', ')}`, startedMs)
+  if (still.length > 0) {
+    failed(`apt-get did not bring: ${still.map((part) => part.package).join(' ')}\n${result.errors.trim().split('\n').slice(-3).join('\n')}`)
+    for (const part of still) missing(`  without ${part.package}: ${part.without}`)
+  }
+}

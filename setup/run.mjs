@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+// npm run bench|campaign|asyncapi [-- …]: set up what it needs, then run it with Node 24.
+import { become } from './child.mjs'
+import { setUpOrExit } from './setup.mjs'
+
+const RUNNERS = {
+  bench: { file: 'bench/run.ts', purpose: 'bench' },
+  campaign: { file: 'hil-tests/run.ts', purpose: 'bench' },
+  reference: { file: 'docs/reference/generate.ts', purpose: 'start' },
+}
+const [name, ...args] = process.argv.slice(2)
+const runner = RUNNERS[name]
+if (!runner) { process.stderr.write(`node setup/run.mjs ${Object.keys(RUNNERS).join('|')} …\n`); process.exit(2) }
+// A list or a help text needs no peers.
+await setUpOrExit(args.length === 0 || args.includes('--help') ? 'start' : runner.purpose)
+become(runner.file, args)

@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+// Brings what the appliance needs: Node 24 and the packages of package-lock.json, Debian parts, speech models.
+// node setup/setup.mjs [--for=start|test|bench]
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { installParts, missingParts } from './debian.mjs'
+import { lock } from './lock.mjs'
+import { installPackages, packagesAreCurrent } from './packages.mjs'
+import { done, failed, missing, say, SetupError } from './steps.mjs'
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const PURPOSES = ['start', 'test', 'bench']
+
+/**
+ * Sets up this checkout for a purpose; each brings the ones before it. Doing it again is quick and changes nothing.
+ * @param {'start' | 'test' | 'bench'} purpose
+ * @throws {SetupError} only when nothing can run: Node too old, packages not to be had
+ */
+export async function setUp(purpose) {
+  const startedMs = performance.now()
+  const major = Number(process.versions.node.split('.')[0])
+  if (major < 20) throw new SetupError(`this is Node ${process.versions.node}; 20 or newer is needed`, 'Install a newer Node (Debian 12 backports, or the packages of nodejs.org).')
+  const packages = packagesAreCurrent(root)
+  if (packages && missingParts(purpose).length === 0) return
+  const unlock = await lock(root)
+  try {
+    if (!packagesAreCurrent(root)) await installPackages(root)
+    await installParts(purpose)
+    if (!packages) checkModels()
+  } finally { unlock() }
+  done('set up', startedMs)
+}
+
+/** Proves the speech model files by their hashes; the daemon does so again, and says so, when it loads them. */
+function checkModels() {
+  if (!existsSync(join(root, 'appliance/speech/models.ts'))) return
+  const startedMs = performance.now()
+  const result = spawnSync(join(root, 'node_modules/.bin/node'), ['--no-warnings', '--input-type=module', '-e',
+    `import { checkModels } from '${pathToFileURL(join(root, 'appliance/speech/models.ts'))}'\nfor (const line of await checkModels()) console.log(line)`], { encoding: 'utf8' })
+  if (result.status === 0 && result.stdout.trim() === '') return done('speech models are the ones that are pinned', startedMs)
+  missing(`speech models: ${(result.stdout + result.stderr).trim().split('\n').slice(0, 5).join('\n  ')}`)
+}
+
+/** Runs `setUp` as a command does: what went wrong is printed, and the process ends with 1. */
+export async function setUpOrExit(purpose) {
+  try { await setUp(purpose) } catch (error) {
+    if (!(error instanceof SetupError)) throw error
+    failed(error.message)
+    say(`  ${error.hint}`)
+    process.exit(1)
+  }
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const purpose = process.argv.find((argument) => argument.startsWith('--for='))?.slice(6) ?? 'start'
+  if (!PURPOSES.includes(purpose)) { failed(`--for=${purpose}: expected ${PURPOSES.join(', ')}`); process.exit(2) }
+  await setUpOrExit(purpose)
+}
