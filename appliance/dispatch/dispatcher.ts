@@ -1,0 +1,256 @@
+import type { Driver } from '../../drivers/port.ts'
+import type { Clock, Timer } from '../contracts/clock.ts'
+import { CODES, type Code } from '../contracts/codes.ts'
+import type { Envelope } from '../contracts/envelope.ts'
+import { MtorError, toMtorError } from '../contracts/errors.ts'
+import type { DeviceTicket } from '../contracts/events.ts'
+import type { Hub } from '../contracts/hub.ts'
+import type { Guard } from '../guard/mode.ts'
+import type { FinishInput, Journal } from '../journal/port.ts'
+import type { Skill } from '../skills/port.ts'
+import { policyOf } from './admission.ts'
+import { DispatchQueue } from './queue.ts'
+
+/** An accepted intent waiting or running. Times are CLOCK_MONOTONIC ms. */
+export interface Job {
+  id: string
+  priority: number
+  device?: string
+  envelope: Envelope
+  /** Not started after this. */
+  expiresMonoMs: number
+  attempt: number
+}
+
+export interface DispatcherOptions {
+  journal: Journal
+  hub: Hub
+  clock: Clock
+  guard: Guard
+  skills: readonly Skill[]
+  drivers: readonly Driver[]
+  /** Present fencing token of a device; undefined while this node does not command it. */
+  epochOf(device: string): number | undefined
+  concurrency: number
+  retryBaseMs: number
+}
+
+/** Failures that may pass, so that a repeatable intent is tried again. */
+const MAY_PASS: ReadonlySet<Code> = new Set(['DEVICE_UNREACHABLE', 'BUSY', 'INTERNAL', 'SPEECH_DOWN', 'STALE_EPOCH'])
+/** Endings an operator wanted or that resubmitting cannot mend: no dead letter. */
+const NO_DEAD_LETTER: ReadonlySet<Code> = new Set(['STOPPED', 'CANCELLED', 'NOT_FITTED', 'NOT_FOUND', 'INVALID_SLOTS', 'NOT_ARMED', 'UNSAFE_MODE', 'EXPIRED'])
+/** Codes that mean somebody ended it, rather than that it failed. */
+const ABORTS: ReadonlySet<Code> = new Set(['STOPPED', 'CANCELLED'])
+
+/**
+ * Carries out accepted intents: by priority, one at a time per device, within the deadline of the type, with retries
+ * where the type may be repeated. Every job ends in exactly one final state, written to the journal before it is told.
+ */
+export class Dispatcher {
+  readonly #o: DispatcherOptions
+  readonly #queue = new DispatchQueue<Job>()
+  readonly #running = new Map<string, { job: Job; abort: AbortController; done: Promise<void> }>()
+  readonly #retryTimers = new Map<string, { job: Job; timer: Timer }>()
+  readonly #skillOf = new Map<string, Skill>()
+  readonly #driverOf = new Map<string, Driver>()
+  #accepting = false
+
+  constructor(options: DispatcherOptions) {
+    this.#o = options
+    for (const skill of options.skills) for (const type of skill.types) this.#skillOf.set(type, skill)
+    for (const driver of options.drivers) this.#driverOf.set(driver.id, driver)
+  }
+
+  start(): void { this.#accepting = true; this.#pump() }
+
+  /** Takes no new work and ends what runs with INTERRUPTED; waiting jobs stay in the journal for the next start. */
+  async stop(): Promise<void> {
+    this.#accepting = false
+    for (const { timer } of this.#retryTimers.values()) this.#o.clock.clearTimeout(timer)
+    this.#retryTimers.clear()
+    for (const { abort } of this.#running.values()) abort.abort(new MtorError('INTERRUPTED', 'the appliance is shutting down'))
+    await Promise.all([...this.#running.values()].map((r) => r.done))
+  }
+
+  /** Waiting, running and about to be retried. */
+  get unfinished() { return this.#queue.size + this.#running.size + this.#retryTimers.size }
+
+  /** The device that intents of this type command on this node. */
+  deviceFor(type: string): string | undefined {
+    const kind = policyOf(type).deviceKind
+    return kind === undefined ? undefined : this.#o.drivers.find((d) => d.kind === kind)?.id
+  }
+
+  /** The job of an entry that is durable. */
+  jobOf(envelope: Envelope, expiresMonoMs: number, attempt = 0): Job {
+    const device = this.deviceFor(envelope.type)
+    return { id: envelope.id, priority: envelope.priority, envelope, expiresMonoMs, attempt, ...(device === undefined ? {} : { device }) }
+  }
+
+  enqueue(job: Job): void {
+    // A stop is reported at once: it must not wait behind the very motion it ended.
+    this.#queue.add(job.envelope.type === 'stop' ? { ...job, device: undefined } : job)
+    this.#pump()
+  }
+
+  /** Ends every running and waiting actuation with STOPPED. Called by the stop path after the drivers were told. */
+  abortActuations(reason: string): void {
+    this.#abort((job) => policyOf(job.envelope.type).actuates && job.envelope.type !== 'stop', new MtorError('STOPPED', `stopped (${reason})`))
+  }
+
+  /** Ends what matches (for "cancel"); returns how many that were. */
+  cancel(predicate: (envelope: Envelope) => boolean): number {
+    return this.#abort((job) => predicate(job.envelope), new MtorError('CANCELLED', 'cancelled on request'))
+  }
+
+  #abort(predicate: (job: Job) => boolean, reason: MtorError): number {
+    const waiting = this.#queue.remove(predicate)
+    for (const [id, { job, timer }] of this.#retryTimers) {
+      if (!predicate(job)) continue
+      this.#o.clock.clearTimeout(timer)
+      this.#retryTimers.delete(id)
+      waiting.push(job)
+    }
+    let count = waiting.length
+    for (const job of waiting) void this.finish(job, { state: 'aborted', code: reason.code, message: reason.message })
+    for (const { job, abort } of this.#running.values()) if (predicate(job)) { abort.abort(reason); count += 1 }
+    return count
+  }
+
+  #pump(): void {
+    while (this.#accepting && this.#running.size < this.#o.concurrency) {
+      const job = this.#queue.next()
+      if (!job) return
+      const abort = new AbortController()
+      const done = this.#run(job, abort).catch((error: unknown) => {
+        this.#o.hub.system({ severity: 'error', component: 'dispatch', name: 'job.broken', code: 'INTERNAL', message: String(error), data: { id: job.id } })
+      }).finally(() => {
+        this.#running.delete(job.id)
+        this.#queue.release(job)
+        this.#pump()
+      })
+      this.#running.set(job.id, { job, abort, done })
+    }
+  }
+
+  async #run(job: Job, abort: AbortController): Promise<void> {
+    const { clock, guard, hub } = this.#o
+    const { envelope } = job
+    if (clock.monoMs() > job.expiresMonoMs) return this.finish(job, { state: 'expired', code: 'EXPIRED', message: 'its time to live ran out before it could be started' })
+    const refusal = guard.refusal(envelope.type)
+    if (refusal) return this.finish(job, { state: 'failed', code: refusal.code, message: refusal.message })
+
+    const policy = policyOf(envelope.type)
+    let ticket: DeviceTicket | undefined
+    try {
+      if (policy.deviceKind !== undefined && envelope.type !== 'stop' && job.device === undefined) throw new MtorError('NOT_FITTED', `no ${policy.deviceKind} is configured`)
+      const epoch = job.device === undefined ? undefined : this.#o.epochOf(job.device)
+      const claimed = await this.#claim(job, epoch, abort.signal)
+      if (!claimed) return
+      job.attempt = claimed.attempt
+      ticket = claimed.ticket
+      hub.intent({ id: job.id, type: envelope.type, state: 'started', source: envelope.source, ...(ticket ? { ticket } : {}) })
+    } catch (error) { return this.#failed(job, toMtorError(error)) }
+
+    const deadline = clock.setTimeout(() => abort.abort(new MtorError('DEADLINE', `not done within ${policy.deadlineMs} ms`)), policy.deadlineMs)
+    try {
+      const skill = this.#skillOf.get(envelope.type)
+      if (!skill) throw new MtorError('NOT_FITTED', `no skill is installed for ${envelope.type}`)
+      const result = await raceAbort(abort.signal, skill.run({
+        intent: envelope, slots: envelope.slots, signal: abort.signal,
+        progress: (data) => this.#progress(job, data),
+        command: async (command, args) => {
+          const driver = job.device === undefined ? undefined : this.#driverOf.get(job.device)
+          if (!driver || !ticket) throw new MtorError('NOT_FITTED', `${envelope.type} has no device to command`)
+          abort.signal.throwIfAborted()
+          const { data } = await driver.execute(command, args, { intentId: job.id, ticket, signal: abort.signal, onProgress: (d) => this.#progress(job, d) })
+          return data
+        },
+      }))
+      await this.finish(job, { state: 'succeeded', say: result.say, ...(result.data ? { data: result.data } : {}) })
+    } catch (error) {
+      await this.#failed(job, abort.signal.aborted ? toMtorError(abort.signal.reason) : toMtorError(error))
+    } finally { clock.clearTimeout(deadline) }
+  }
+
+  /** A claim that the journal cannot write yet is tried again until the intent expires: it is accepted, so it may not be lost. */
+  async #claim(job: Job, epoch: number | undefined, signal: AbortSignal) {
+    for (let pauseMs = this.#o.retryBaseMs; ; pauseMs = Math.min(5_000, pauseMs * 2)) {
+      try {
+        return await this.#o.journal.claim(job.id, { node: this.#o.hub.node, ...(job.device !== undefined && epoch !== undefined ? { device: job.device, epoch } : {}) })
+      } catch (error) {
+        if (signal.aborted) throw signal.reason
+        if (toMtorError(error).code !== 'JOURNAL_UNAVAILABLE' || this.#o.clock.monoMs() > job.expiresMonoMs) throw error
+        await this.#pause(pauseMs)
+      }
+    }
+  }
+
+  #progress(job: Job, data: Record<string, unknown>): void {
+    this.#o.hub.intent({ id: job.id, type: job.envelope.type, state: 'progress', data })
+  }
+
+  async #failed(job: Job, error: MtorError): Promise<void> {
+    const policy = policyOf(job.envelope.type)
+    const pauseMs = this.#o.retryBaseMs * 2 ** Math.max(0, job.attempt - 1)
+    const inTime = this.#o.clock.monoMs() + pauseMs <= job.expiresMonoMs
+    if (this.#accepting && policy.repeatable && job.attempt > 0 && job.attempt <= policy.retries && MAY_PASS.has(error.code) && inTime) {
+      this.#o.hub.intent({ id: job.id, type: job.envelope.type, state: 'progress', code: error.code, message: `attempt ${job.attempt} failed, trying again in ${pauseMs} ms: ${error.message}` })
+      const timer = this.#o.clock.setTimeout(() => { this.#retryTimers.delete(job.id); this.enqueue(job) }, pauseMs)
+      this.#retryTimers.set(job.id, { job, timer })
+      return
+    }
+    const state = ABORTS.has(error.code) ? 'aborted' : error.code === 'EXPIRED' ? 'expired' : 'failed'
+    await this.finish(job, { state, code: error.code, message: error.message, ...(error.data ? { data: error.data } : {}), deadLetter: state === 'failed' && !NO_DEAD_LETTER.has(error.code) })
+  }
+
+  /** Writes the final state, however long the journal needs, then tells it. */
+  async finish(job: Pick<Job, 'id' | 'envelope'>, input: FinishInput): Promise<void> {
+    const say = input.say ?? (input.code ? CODES[input.code].say : undefined)
+    for (let pauseMs = this.#o.retryBaseMs; ; pauseMs = Math.min(5_000, pauseMs * 2)) {
+      try {
+        const first = await this.#o.journal.finish(job.id, { ...input, ...(say === undefined ? {} : { say }) })
+        if (!first) return
+        break
+      } catch (error) {
+        this.#o.hub.system({ severity: 'error', component: 'dispatch', name: 'finish.delayed', code: 'JOURNAL_UNAVAILABLE', message: `cannot write the end of ${job.id} yet: ${toMtorError(error).message}` })
+        // On the way down the journal entry stays claimed, and the next start decides from the device what became of it.
+        if (!this.#accepting) return
+        await this.#pause(pauseMs)
+      }
+    }
+    this.#o.hub.intent({
+      id: job.id, type: job.envelope.type, state: input.state, source: job.envelope.source,
+      ...(input.code ? { code: input.code } : {}), ...(input.message === undefined ? {} : { message: input.message }),
+      ...(say === undefined ? {} : { say }), ...(input.data ? { data: input.data } : {}),
+    })
+  }
+
+  #pause(ms: number) { return new Promise<void>((resolve) => { this.#o.clock.setTimeout(resolve, ms) }) }
+
+  /** Running and waiting jobs, for status. */
+  snapshot() {
+    return { running: [...this.#running.values()].map(({ job }) => ({ id: job.id, type: job.envelope.type, ...(job.device ? { device: job.device } : {}) })), waiting: this.#queue.size, retrying: this.#retryTimers.size }
+  }
+}
+
+/**
+ * A skill gets a moment after an abort to end by itself (a driver then reports how far it got); a skill that ignores
+ * the signal is left behind, so that it cannot hold its device for ever.
+ */
+async function raceAbort<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const GRACE_MS = 1_000
+  let onAbort: (() => void) | undefined
+  let timer: NodeJS.Timeout | undefined
+  const left = new Promise<never>((_, reject) => {
+    onAbort = () => { timer = setTimeout(() => reject(signal.reason as Error), GRACE_MS) }
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try { return await Promise.race([work, left]) } finally {
+    if (onAbort) signal.removeEventListener('abort', onAbort)
+    clearTimeout(timer)
+    work.catch(() => {})
+  }
+}
+

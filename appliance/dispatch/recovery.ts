@@ -1,0 +1,73 @@
+import type { Driver } from '../../drivers/port.ts'
+import type { Clock } from '../contracts/clock.ts'
+import type { Hub } from '../contracts/hub.ts'
+import type { FinishInput, Journal, JournalEntry } from '../journal/port.ts'
+import { policyOf } from './admission.ts'
+import type { Dispatcher, Job } from './dispatcher.ts'
+
+/** What is to be done with an intent that an earlier life of the core had accepted. */
+type Verdict = { run: Job } | { finish: FinishInput }
+
+/** How much of the ttl is left, ms; undefined when no common clock tells (other boot, wall clock not known good). */
+function ttlLeftMs(entry: JournalEntry, boot: number, clock: Clock): number | undefined {
+  const { acceptedAt, envelope } = entry
+  if (acceptedAt.boot === boot) return envelope.ttlMs - (clock.monoMs() - acceptedAt.mono)
+  const wall = clock.wallMs()
+  if (acceptedAt.wall !== undefined && wall !== undefined) return envelope.ttlMs - (wall - acceptedAt.wall)
+  return undefined
+}
+
+/**
+ * After a restart: every accepted intent is resumed or ended, by policy.
+ * - Never started: resumed while its ttl lasts, else expired. An actuation whose age cannot be told is expired.
+ * - Started, with a device: the device is asked what became of the command. Only one that it never received may be sent
+ *   again; where it cannot tell, the end is OUTCOME_UNKNOWN, never a second execution.
+ * - Started, without a device: carried out again where the type may be repeated, else INTERRUPTED.
+ * The device must already have been given a newer epoch, so that no frame of the former life can still arrive.
+ */
+export async function recover(options: {
+  journal: Journal; dispatcher: Dispatcher; drivers: readonly Driver[]; hub: Hub; clock: Clock
+  /** Resolves once the device was given our epoch, or false when it could not be reached in time. */
+  reachable(device: string): Promise<boolean>
+}): Promise<{ resumed: number; ended: number }> {
+  const { journal, dispatcher, hub } = options
+  const entries = await journal.unfinished()
+  const counts = { resumed: 0, ended: 0 }
+  // Those without a device need not wait for one.
+  await Promise.all(entries.map(async (entry) => {
+    const verdict = await judge(entry, options)
+    if ('run' in verdict) { counts.resumed += 1; dispatcher.enqueue(verdict.run) } else { counts.ended += 1; await dispatcher.finish({ id: entry.envelope.id, envelope: entry.envelope }, verdict.finish) }
+  }))
+  if (entries.length) hub.system({ severity: 'info', component: 'dispatch', name: 'recovered', message: `${counts.resumed} intents resumed, ${counts.ended} ended after the restart`, data: counts })
+  return counts
+}
+
+async function judge(entry: JournalEntry, { dispatcher, drivers, hub, clock, reachable }: Parameters<typeof recover>[0]): Promise<Verdict> {
+  const { envelope, claim } = entry
+  const policy = policyOf(envelope.type)
+  const leftMs = ttlLeftMs(entry, hub.boot, clock)
+  const expired: Verdict = { finish: { state: 'expired', code: 'EXPIRED', message: leftMs === undefined ? 'its age cannot be told after the reboot' : 'its time to live ran out while the box was down' } }
+  const resume = (attempt: number): Verdict => {
+    // A harmless query whose age nobody knows is served with a fresh ttl rather than dropped.
+    const left = leftMs ?? (policy.actuates ? -1 : envelope.ttlMs)
+    return left < 0 ? expired : { run: dispatcher.jobOf(envelope, clock.monoMs() + left, attempt) }
+  }
+  if (entry.state === 'accepted' || !claim) return resume(0)
+  if (!claim.ticket) {
+    if (policy.repeatable) return resume(claim.attempt)
+    return { finish: { state: 'failed', code: 'INTERRUPTED', message: 'the box restarted while this was being done', deadLetter: true } }
+  }
+  const { ticket } = claim
+  const driver = drivers.find((d) => d.id === ticket.device)
+  const unknown = (message: string): Verdict => ({ finish: { state: 'failed', code: 'OUTCOME_UNKNOWN', message, deadLetter: true } })
+  if (!driver) return unknown(`device ${ticket.device} is no longer configured`)
+  if (!await reachable(ticket.device)) return unknown(`device ${ticket.device} cannot be reached to ask`)
+  const past = await driver.pastOutcome(ticket)
+  const data = past.data ? { data: past.data } : {}
+  switch (past.outcome) {
+    case 'succeeded': return { finish: { state: 'succeeded', message: 'it was done while the box restarted', say: 'That was done.', ...data } }
+    case 'failed': case 'running': return { finish: { state: 'failed', code: 'INTERRUPTED', message: 'the device stopped it when the box restarted', deadLetter: true, ...data } }
+    case 'never-received': return resume(claim.attempt)
+    case 'unknown': return unknown('the device cannot tell what became of it')
+  }
+}

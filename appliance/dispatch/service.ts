@@ -1,0 +1,101 @@
+import type { Clock } from '../contracts/clock.ts'
+import { PROTOCOL_VERSION, type Envelope, type Receipt, type Source } from '../contracts/envelope.ts'
+import { MtorError, toMtorError } from '../contracts/errors.ts'
+import { isFinal, type IntentEvent } from '../contracts/events.ts'
+import type { Hub } from '../contracts/hub.ts'
+import { uuidv7 } from '../contracts/ids.ts'
+import type { Identity } from '../contracts/intents.ts'
+import type { EmergencyStop } from '../guard/emergency-stop.ts'
+import type { Journal } from '../journal/port.ts'
+import { ageMs, policyOf, type Admission } from './admission.ts'
+import type { Dispatcher } from './dispatcher.ts'
+
+/**
+ * The one door: voice, MQTT, WebSocket, flows, sequences and the CLI all submit here.
+ * Admit, record, then hand over to the dispatcher; the receipt says accepted only once the journal has it.
+ */
+export class IntentService {
+  readonly #o: { admission: Admission; journal: Journal; dispatcher: Dispatcher; stop: EmergencyStop; hub: Hub; clock: Clock; maxUnfinished: number }
+  #closed = false
+  #accepted = 0
+  #rejected = 0
+
+  constructor(options: { admission: Admission; journal: Journal; dispatcher: Dispatcher; stop: EmergencyStop; hub: Hub; clock: Clock; maxUnfinished: number }) { this.#o = options }
+
+  get counts() { return { accepted: this.#accepted, rejected: this.#rejected } }
+
+  /** Answers everything from now on with BUSY (shutting down). */
+  close() { this.#closed = true }
+
+  /** An envelope for one who submits by type: id, time, ttl and priority filled in by policy. */
+  envelope(type: string, slots: Record<string, unknown>, source: Omit<Source, 'node'>, options: { ttlMs?: number; priority?: number } = {}): Envelope {
+    const policy = policyOf(type)
+    return { v: PROTOCOL_VERSION, id: uuidv7(), type, slots, source: { ...source, node: this.#o.hub.node }, issuedAt: this.#o.hub.now(), ttlMs: options.ttlMs ?? policy.ttlMs, priority: options.priority ?? policy.priority }
+  }
+
+  /** Never throws: what is wrong is in the receipt. */
+  async submit(input: unknown, identity: Identity): Promise<Receipt> {
+    const given = input as { id?: unknown; type?: unknown } | null
+    // A stop acts before anything is checked but the right to stop; the record of it follows.
+    if (given !== null && typeof given === 'object' && given.type === 'stop' && identity.role !== 'observer') this.#o.stop.trigger(`intent from ${identity.kind} ${identity.client}`)
+    try {
+      if (this.#closed) throw new MtorError('BUSY', 'the appliance is shutting down')
+      if (this.#o.dispatcher.unfinished >= this.#o.maxUnfinished) throw new MtorError('BUSY', `${this.#o.maxUnfinished} intents are unfinished`)
+      const admitted = await this.#o.admission.admit(input, identity)
+      if (admitted === 'replayed') return this.#receipt((input as Envelope).id, { duplicate: true })
+      return await this.#record(admitted, identity)
+    } catch (thrown) {
+      this.#rejected += 1
+      const error = toMtorError(thrown)
+      const id = typeof given?.id === 'string' && /^[0-9a-f-]{36}$/.test(given.id) ? given.id : null
+      return { v: PROTOCOL_VERSION, id, accepted: false, code: error.code, message: error.message, say: error.say, hint: error.hint, at: this.#o.hub.now() }
+    }
+  }
+
+  async #record(envelope: Envelope, identity: Identity): Promise<Receipt> {
+    const { journal, dispatcher, hub, clock } = this.#o
+    const at = hub.now()
+    const age = ageMs(envelope, { node: hub.node, boot: hub.boot }, clock) ?? 0
+    const expiresMonoMs = clock.monoMs() + envelope.ttlMs - age
+    const outcome = await journal.accept({ envelope, client: identity.client, acceptedAt: at })
+    if (outcome === 'conflict') throw new MtorError('REPLAYED', `id ${envelope.id} was used for another intent`)
+    if (outcome === 'duplicate') return this.#receipt(envelope.id, { duplicate: true })
+    this.#accepted += 1
+    hub.intent({ id: envelope.id, type: envelope.type, state: 'accepted', source: envelope.source, data: { slots: envelope.slots } })
+    dispatcher.enqueue(dispatcher.jobOf(envelope, expiresMonoMs))
+    return this.#receipt(envelope.id, {})
+  }
+
+  #receipt(id: string, extra: Partial<Receipt>): Receipt { return { v: PROTOCOL_VERSION, id, accepted: true, ...extra, at: this.#o.hub.now() } }
+
+  /** Submits and waits for the final event; rejects with the receipt's code when it is not accepted. */
+  async run(envelope: Envelope, identity: Identity, signal?: AbortSignal): Promise<IntentEvent> {
+    const final = this.final(envelope.id, signal)
+    const receipt = await this.submit(envelope, identity)
+    if (!receipt.accepted) { final.catch(() => {}); final.cancel(); throw new MtorError(receipt.code ?? 'INTERNAL', receipt.message ?? 'rejected') }
+    return final
+  }
+
+  /** The final event of an intent that is about to be submitted. */
+  final(id: string, signal?: AbortSignal): Promise<IntentEvent> & { cancel(): void } {
+    let cancel = () => {}
+    const promise = new Promise<IntentEvent>((resolve, reject) => {
+      const off = this.#o.hub.onIntent((event) => { if (event.id === id && isFinal(event.state)) { off(); signal?.removeEventListener('abort', aborted); resolve(event) } })
+      const aborted = () => { off(); reject(signal!.reason as Error) }
+      cancel = () => { off(); signal?.removeEventListener('abort', aborted); reject(new MtorError('CANCELLED', 'no longer waited for')) }
+      if (signal?.aborted) aborted()
+      else signal?.addEventListener('abort', aborted, { once: true })
+    })
+    return Object.assign(promise, { cancel: () => cancel() })
+  }
+
+  /** Submits a dead letter anew under a new id, and takes it off the list. @throws MtorError NOT_FOUND */
+  async resubmit(id: string, identity: Identity): Promise<Receipt> {
+    const entry = await this.#o.journal.get(id)
+    if (!entry?.deadLetter) throw new MtorError('NOT_FOUND', `no dead letter ${id}`)
+    const { envelope } = entry
+    const receipt = await this.submit(this.envelope(envelope.type, envelope.slots, { kind: identity.kind, ...(envelope.source.operator ? { operator: envelope.source.operator } : {}) }), identity)
+    if (receipt.accepted) await this.#o.journal.clearDeadLetter(id)
+    return receipt
+  }
+}
