@@ -7,18 +7,18 @@ import { CODES, isCode, type Code } from './codes.ts'
 export class MtorError extends Error {
   readonly code: Code
   readonly hint: string
+  /** The sentence the box says aloud: the code's own, unless who threw it knew better ("No camera is fitted."). */
+  readonly say: string
   readonly data: Record<string, unknown> | undefined
 
-  constructor(code: Code, message: string, options: { cause?: unknown; hint?: string; data?: Record<string, unknown> } = {}) {
+  constructor(code: Code, message: string, options: { cause?: unknown; say?: string; hint?: string; data?: Record<string, unknown> } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'MtorError'
     this.code = code
     this.hint = options.hint ?? CODES[code].hint
+    this.say = options.say ?? CODES[code].say
     this.data = options.data
   }
-
-  /** The sentence the box says aloud for this error. */
-  get say(): string { return CODES[this.code].say }
 
   toJSON() { return { code: this.code, message: this.message, hint: this.hint, ...(this.data ? { data: this.data } : {}) } }
 }
