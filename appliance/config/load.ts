@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { isAbsolute, join, resolve } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { parseDocument } from 'yaml'
 import { MtorError } from '../contracts/errors.ts'
 import { validator } from '../contracts/validate.ts'
@@ -29,11 +29,14 @@ function withDefaults(schema: SchemaNode, value: unknown): unknown {
 
 const configValidator = validator(Config)
 
+/** The folder of this checkout or package: relative paths start here when there is no configuration file. */
+export const PROJECT_DIR = resolve(import.meta.dirname, '../..')
+
 /**
  * Checks a configuration and fills in defaults; paths become absolute against `baseDir`.
  * @throws MtorError CONFIG_INVALID that names every wrong key
  */
-export function makeConfig(input: unknown, baseDir: string = process.cwd()): Config {
+export function makeConfig(input: unknown, baseDir: string = PROJECT_DIR): Config {
   const filled = withDefaults(Config as unknown as SchemaNode, input ?? {})
   const config = structuredClone(configValidator.assert(filled, 'CONFIG_INVALID', 'configuration')) as Config
   config.node ??= hostname().toLowerCase().replaceAll(/[^a-z0-9-]/g, '-').replace(/^-+/, '').slice(0, 63) || 'node'
@@ -48,7 +51,7 @@ export function makeConfig(input: unknown, baseDir: string = process.cwd()): Con
 }
 
 /** Reads a YAML (or JSON) configuration file. @throws MtorError CONFIG_INVALID with file, line and what is wrong */
-export function loadConfig(file: string | undefined, baseDir?: string): Config {
+export function loadConfig(file: string | undefined, baseDir = file === undefined ? PROJECT_DIR : dirname(resolve(file))): Config {
   if (file === undefined) return makeConfig({}, baseDir)
   let text: string
   try { text = readFileSync(file, 'utf8') } catch (error) {

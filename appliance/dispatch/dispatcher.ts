@@ -163,7 +163,7 @@ export class Dispatcher {
           const driver = job.device === undefined ? undefined : this.#driverOf.get(job.device)
           if (!driver || !ticket) throw new MtorError('NOT_FITTED', `${envelope.type} has no device to command`)
           abort.signal.throwIfAborted()
-          const { data } = await driver.execute(command, args, { intentId: job.id, ticket, signal: abort.signal, onProgress: (d) => this.#progress(job, d) })
+          const { data } = await driver.execute(command, args, { intentId: job.id, ticket, signal: abort.signal, onProgress: (d) => this.#progress(job, d), onStarted: () => this.#progress(job, { deviceStarted: true }) })
           return data
         },
       }))

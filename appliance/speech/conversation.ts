@@ -1,0 +1,174 @@
+import type { Clock } from '../contracts/clock.ts'
+import type { Receipt, Source } from '../contracts/envelope.ts'
+import { toMtorError } from '../contracts/errors.ts'
+import type { IntentEvent } from '../contracts/events.ts'
+import type { Hub } from '../contracts/hub.ts'
+import type { Identity } from '../contracts/intents.ts'
+import type { IntentService } from '../dispatch/index.ts'
+import type { Dialogue } from '../understand/index.ts'
+import type { FromSpeech, UtteranceMessage } from './messages.ts'
+
+/** One step of a conversation, as the CLI shows it and the voice speaks it. */
+export type Turn =
+  | { kind: 'understood'; type: string; slots: Record<string, unknown> }
+  | { kind: 'receipt'; receipt: Receipt }
+  | { kind: 'event'; event: IntentEvent }
+  /** The box asks or refuses; `expects` says what it waits for. */
+  | { kind: 'say'; say: string; code?: string; expects?: string }
+
+/** Times of one spoken request, CLOCK_MONOTONIC ms, in the order they happen. */
+export interface VoiceTimeline {
+  wakeMs?: number
+  speechStartMs: number
+  speechEndMs: number
+  endpointMs: number
+  transcriptMs: number
+  understoodMs?: number
+  acceptedMs?: number
+  startedMs?: number
+  deviceStartedMs?: number
+  finishedMs?: number
+  replyStartedMs?: number
+}
+
+/** What the conversation needs of the speech process. */
+export interface Voice {
+  speak(text: string, options?: { interrupt?: boolean }): Promise<void>
+  earcon(name: 'heard' | 'understood' | 'refused'): void
+  silence(): void
+  expectAnswer(forMs: number): void
+}
+
+const VOICE_IDENTITY: Identity = { client: 'voice', role: 'operator', kind: 'voice' }
+/** A spotted stop word is often also the utterance that follows it: not to be carried out twice. */
+const STOP_ECHO_MS = 3_000
+
+/**
+ * Turns sentences into submissions and answers into sentences. Text (CLI) and voice go the same way: dialogue,
+ * service, final event; the voice adds earcons and speech.
+ */
+export class Conversation {
+  readonly #o: { dialogue: Dialogue; service: IntentService; hub: Hub; clock: Clock; voice: () => Voice | undefined; answerWindowMs: number }
+  #lastSaid: string | undefined
+  #lastStopMs = -Infinity
+  #speakingMs: number | undefined
+
+  constructor(options: { dialogue: Dialogue; service: IntentService; hub: Hub; clock: Clock; voice: () => Voice | undefined; answerWindowMs: number }) { this.#o = options }
+
+  /** What was said last, for "repeat". */
+  get lastSaid() { return this.#lastSaid }
+
+  /** One sentence of a session, typed or spoken; yields what becomes of it, ending with the final event. */
+  async *hear(session: string, text: string, identity: Identity, options: { spoken: boolean; signal?: AbortSignal }): AsyncGenerator<Turn> {
+    const { dialogue, service } = this.#o
+    const act = await dialogue.hear(session, text, { spoken: options.spoken })
+    if (act.act !== 'submit') {
+      this.#lastSaid = act.say
+      yield { kind: 'say', say: act.say, ...(act.act === 'refuse' ? { code: act.code } : {}), ...(act.act === 'ask' ? { expects: act.expects } : {}) }
+      return
+    }
+    yield { kind: 'understood', type: act.type, slots: act.slots }
+    const source: Omit<Source, 'node'> = { kind: identity.kind, operator: identity.client.slice(0, 64) }
+    yield* this.submit(service.envelope(act.type, act.slots, source), identity, options.signal)
+  }
+
+  /** Submits an envelope and yields its receipt, its events and its final event. */
+  async *submit(envelope: { id: string }, identity: Identity, signal?: AbortSignal): AsyncGenerator<Turn> {
+    const events: IntentEvent[] = []
+    let wake = () => {}
+    const off = this.#o.hub.onIntent((event) => { if (event.id === envelope.id) { events.push(event); wake() } })
+    const onAbort = () => wake()
+    signal?.addEventListener('abort', onAbort)
+    try {
+      const receipt = await this.#o.service.submit(envelope, identity)
+      yield { kind: 'receipt', receipt }
+      if (!receipt.accepted || receipt.duplicate) return
+      while (!signal?.aborted) {
+        const event = events.shift()
+        if (!event) { await new Promise<void>((resolve) => { wake = resolve; if (events.length) resolve() }); continue }
+        yield { kind: 'event', event }
+        if (event.state === 'succeeded' || event.state === 'failed' || event.state === 'expired' || event.state === 'aborted') {
+          if (event.say && event.type !== 'repeat') this.#lastSaid = event.say
+          return
+        }
+      }
+    } finally { off(); signal?.removeEventListener('abort', onAbort) }
+  }
+
+  /** What the speech process heard. */
+  onSpeech(message: FromSpeech): void {
+    const { hub, service } = this.#o
+    const voice = this.#o.voice()
+    switch (message.kind) {
+      case 'wake':
+        voice?.earcon('heard')
+        hub.system({ severity: 'debug', component: 'speech', name: 'wake', data: { confidence: message.confidence, atMs: message.atMs } })
+        return
+      case 'stop-word':
+        this.#lastStopMs = this.#o.clock.monoMs()
+        // The service triggers the stop path on this very stack, before anything else.
+        void service.submit(service.envelope('stop', {}, { kind: 'voice' }), VOICE_IDENTITY)
+        voice?.silence()
+        void voice?.speak('Stopped.').catch(() => {})
+        return
+      case 'speaking':
+        if (message.state === 'started') this.#speakingMs = message.atMs
+        return
+      case 'wake-timeout':
+        hub.system({ severity: 'debug', component: 'speech', name: 'wake.timeout' })
+        return
+      case 'utterance':
+        void this.#utterance(message).catch((error: unknown) => hub.system({ severity: 'error', component: 'speech', name: 'utterance.failed', code: toMtorError(error).code, message: toMtorError(error).message }))
+        return
+      default:
+    }
+  }
+
+  async #utterance(message: UtteranceMessage): Promise<void> {
+    const { hub, clock } = this.#o
+    const voice = this.#o.voice()
+    hub.system({ severity: 'info', component: 'speech', name: 'heard', message: message.how === 'rejected' ? `not in the grammar: ${message.text}` : message.text, data: { how: message.how, confidence: message.confidence, engine: message.engine } })
+    if (message.how === 'rejected') {
+      voice?.earcon('refused')
+      hub.system({ severity: 'info', component: 'speech', name: 'refused', code: 'NOT_UNDERSTOOD', message: message.text })
+      return
+    }
+    const timeline: VoiceTimeline = { ...message.timeline }
+    for await (const turn of this.hear('voice', message.text, VOICE_IDENTITY, { spoken: true })) {
+      if (turn.kind === 'understood') {
+        if (turn.type === 'stop' && clock.monoMs() - this.#lastStopMs < STOP_ECHO_MS) return
+        timeline.understoodMs = clock.monoMs()
+      } else if (turn.kind === 'receipt') {
+        timeline.acceptedMs = clock.monoMs()
+        voice?.earcon(turn.receipt.accepted ? 'understood' : 'refused')
+        if (!turn.receipt.accepted) await this.#say(turn.receipt.say ?? 'No.')
+      } else if (turn.kind === 'event') {
+        const { event } = turn
+        if (event.state === 'started') timeline.startedMs = event.at.mono
+        else if (event.state === 'progress' && event.data?.deviceStarted === true) timeline.deviceStartedMs = event.at.mono
+        else if (event.state !== 'accepted' && event.state !== 'progress') {
+          timeline.finishedMs = event.at.mono
+          if (await this.#say(event.say) && this.#speakingMs !== undefined) timeline.replyStartedMs = this.#speakingMs
+          hub.system({ severity: 'debug', component: 'speech', name: 'timeline', data: { id: event.id, type: event.type, state: event.state, text: message.text, ...timeline } })
+        }
+      } else {
+        if (turn.code) voice?.earcon('refused')
+        await this.#say(turn.say)
+        if (turn.expects) voice?.expectAnswer(this.#o.answerWindowMs)
+      }
+    }
+  }
+
+  /** Speaks, true once it was said; a speech process that is down is announced by its host, and the answer still stands in the events. */
+  async #say(text: string | undefined): Promise<boolean> {
+    const voice = this.#o.voice()
+    if (!text || !voice) return false
+    return voice.speak(text).then(() => true, () => false)
+  }
+
+  /** Says something unasked: an announcement. */
+  announce(text: string): void {
+    this.#lastSaid = text
+    void this.#say(text)
+  }
+}
