@@ -8,7 +8,8 @@ import { say } from './steps.mjs'
  * @returns {Promise<() => void>} frees the lock
  */
 export async function lock(folder) {
-  const name = `\0mtor-setup-${createHash('sha256').update(folder).digest('hex').slice(0, 24)}`
+  // The whole length of sun_path: older Nodes pad a shorter name with zeros and newer do not, so they would not meet.
+  const name = `\0mtor-setup-${createHash('sha256').update(folder).digest('hex')}`.padEnd(108, '-')
   for (let told = false; ; told = true) {
     const server = createServer()
     const held = await new Promise((resolve, reject) => {

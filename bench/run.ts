@@ -1,0 +1,3 @@
+import { exit, main } from './harness.ts'
+
+exit(await main(import.meta.dirname, 'bench'))

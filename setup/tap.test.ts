@@ -1,0 +1,24 @@
+import test from 'ava'
+// @ts-expect-error set-up is plain JavaScript, run before there is a compiler
+import { Report } from './tap.mjs'
+
+function read(text: string) {
+  const lines: string[] = []
+  const report = new Report((line: string) => lines.push(line)) as { passed: number; failed: number; skipped: number; line(line: string): void; closingLine(broken?: number): string }
+  for (const line of text.split('\n')) report.line(line)
+  return { lines, report }
+}
+
+test('the closing line counts passed, failed and skipped tests', (t) => {
+  const { lines, report } = read('TAP version 13\nok 1 - a\nnot ok 2 - b\n  ---\n    name: AssertionError\n    ok 9 - not a test\n  ...\nok 3 - c # SKIP\n1..3\n')
+  t.is(report.closingLine(), '1 passed, 1 failed, 1 skipped')
+  t.deepEqual(lines, ['✓ a', '✗ b', '      name: AssertionError', '      ok 9 - not a test', '- c'])
+})
+
+test('a failed type check counts as a failure even when every test passed', (t) => {
+  t.is(read('ok 1 - a').report.closingLine(1), '1 passed, 1 failed')
+})
+
+test('nothing run counts as nothing passed', (t) => {
+  t.is(read('TAP version 13\n1..0').report.closingLine(), '0 passed, 0 failed')
+})
