@@ -6,7 +6,7 @@ import { setUpOrExit } from './setup.mjs'
 const RUNNERS = {
   bench: { file: 'bench/run.ts', purpose: 'bench' },
   campaign: { file: 'hil-tests/run.ts', purpose: 'bench' },
-  reference: { file: 'docs/reference/generate.ts', purpose: 'start' },
+  reference: { file: 'setup/reference.ts', purpose: 'start' },
 }
 const [name, ...args] = process.argv.slice(2)
 const runner = RUNNERS[name]
