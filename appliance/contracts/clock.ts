@@ -27,8 +27,10 @@ export class ManualClock implements Clock {
   #nowMs: number
   #wallOffsetMs: number | undefined
   #timers: { atMs: number; callback: () => void; timer: symbol }[] = []
-  constructor(nowMs = 1_000, wallMs: number | undefined = Date.UTC(2026, 0, 1)) {
+  /** `wallMs` left out: a good wall clock; undefined: a wall clock that is not known good. */
+  constructor(...[nowMs = 1_000, ...wall]: [nowMs?: number, wallMs?: number | undefined]) {
     this.#nowMs = nowMs
+    const wallMs = wall.length === 0 ? Date.UTC(2026, 0, 1) : wall[0]
     this.#wallOffsetMs = wallMs === undefined ? undefined : wallMs - nowMs
   }
   monoMs() { return this.#nowMs }
