@@ -98,12 +98,12 @@ export class Dispatcher {
     this.#abort((job) => policyOf(job.envelope.type).actuates && job.envelope.type !== 'stop', new MtorError('STOPPED', `stopped (${reason})`))
   }
 
-  /** Ends what matches (for "cancel"); returns how many that were. */
-  cancel(predicate: (envelope: Envelope) => boolean): number {
+  /** Ends what matches (for "cancel"); returns what that was. */
+  cancel(predicate: (envelope: Envelope) => boolean): Envelope[] {
     return this.#abort((job) => predicate(job.envelope), new MtorError('CANCELLED', 'cancelled on request'))
   }
 
-  #abort(predicate: (job: Job) => boolean, reason: MtorError): number {
+  #abort(predicate: (job: Job) => boolean, reason: MtorError): Envelope[] {
     const waiting = this.#queue.remove(predicate)
     for (const [id, { job, timer }] of this.#retryTimers) {
       if (!predicate(job)) continue
@@ -111,10 +111,10 @@ export class Dispatcher {
       this.#retryTimers.delete(id)
       waiting.push(job)
     }
-    let count = waiting.length
+    const ended = waiting.map((job) => job.envelope)
     for (const job of waiting) void this.finish(job, { state: 'aborted', code: reason.code, message: reason.message })
-    for (const { job, abort } of this.#running.values()) if (predicate(job)) { abort.abort(reason); count += 1 }
-    return count
+    for (const { job, abort } of this.#running.values()) if (predicate(job)) { abort.abort(reason); ended.push(job.envelope) }
+    return ended
   }
 
   #pump(): void {
@@ -201,7 +201,7 @@ export class Dispatcher {
       return
     }
     const state = ABORTS.has(error.code) ? 'aborted' : error.code === 'EXPIRED' ? 'expired' : 'failed'
-    await this.finish(job, { state, code: error.code, message: error.message, ...(error.data ? { data: error.data } : {}), deadLetter: state === 'failed' && !NO_DEAD_LETTER.has(error.code) })
+    await this.finish(job, { state, code: error.code, message: error.message, say: error.say, ...(error.data ? { data: error.data } : {}), deadLetter: state === 'failed' && !NO_DEAD_LETTER.has(error.code) })
   }
 
   /** Writes the final state, however long the journal needs, then tells it. */

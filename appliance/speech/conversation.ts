@@ -118,7 +118,9 @@ export class Conversation {
         hub.system({ severity: 'debug', component: 'speech', name: 'wake.timeout' })
         return
       case 'utterance':
-        void this.#utterance(message).catch((error: unknown) => hub.system({ severity: 'error', component: 'speech', name: 'utterance.failed', code: toMtorError(error).code, message: toMtorError(error).message }))
+        void this.#utterance(message)
+          .catch((error: unknown) => { hub.system({ severity: 'error', component: 'speech', name: 'utterance.failed', code: toMtorError(error).code, message: toMtorError(error).message }) })
+          .finally(() => { hub.system({ severity: 'debug', component: 'speech', name: 'answered', message: message.text }) })
         return
       default:
     }

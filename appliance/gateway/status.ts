@@ -1,0 +1,94 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { loadavg } from 'node:os'
+import type { Driver } from '../../drivers/port.ts'
+import { PROTOCOL_VERSION } from '../contracts/envelope.ts'
+import type { Hub } from '../contracts/hub.ts'
+import type { NodeState, NodeTelemetry } from '../contracts/telemetry.ts'
+import type { Topics } from '../contracts/topics.ts'
+import type { Dispatcher, IntentService } from '../dispatch/index.ts'
+import type { Guard } from '../guard/mode.ts'
+import type { Journal } from '../journal/port.ts'
+
+const DEVICE_STATE_MS = 500, TELEMETRY_MS = 10_000
+
+export interface StatusParts {
+  version: string
+  hub: Hub
+  journal: Journal
+  guard: Guard
+  dispatcher: Dispatcher
+  service: IntentService
+  drivers: readonly Driver[]
+  speech(): Record<string, unknown>
+  bus(): Record<string, unknown>
+  topics: Topics
+  publish(topic: string, payload: unknown, options?: { retain?: boolean }): void
+}
+
+/** Knows how the box is: answers `status`, and publishes node state (retained), device states and telemetry. */
+export class Status {
+  readonly #p: StatusParts
+  readonly #since = performance.now()
+  #delay: ReturnType<typeof monitorEventLoopDelay> | undefined
+  #timers: NodeJS.Timeout[] = []
+  #lastState = ''
+  readonly #lastDevice = new Map<string, string>()
+
+  constructor(parts: StatusParts) { this.#p = parts }
+
+  start(): void {
+    this.#delay = monitorEventLoopDelay({ resolution: 10 })
+    this.#delay.enable()
+    this.#timers = [setInterval(() => this.#publishChanges(), DEVICE_STATE_MS), setInterval(() => { void this.#publishTelemetry() }, TELEMETRY_MS)]
+    for (const timer of this.#timers) timer.unref()
+    this.#publishChanges()
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) clearInterval(timer)
+    this.#timers = []
+    this.#delay?.disable()
+  }
+
+  async snapshot(): Promise<Record<string, unknown>> {
+    const p = this.#p
+    return {
+      node: p.hub.node, version: p.version, pid: process.pid, uptimeS: Math.round((performance.now() - this.#since) / 1000),
+      mode: p.guard.mode, armed: p.guard.armed,
+      devices: Object.fromEntries(p.drivers.map((d) => [d.id, d.state()])),
+      speech: p.speech(), bus: p.bus(),
+      intents: { ...p.service.counts, ...p.dispatcher.snapshot(), running: p.dispatcher.snapshot().running.length },
+      journal: await p.journal.stats().catch((error: unknown) => ({ unavailable: String(error) })),
+      memory: { coreRssMB: Math.round(process.memoryUsage.rss() / 1e6) },
+    }
+  }
+
+  #publishChanges(): void {
+    const { hub, guard, drivers, version, topics, publish } = this.#p
+    for (const driver of drivers) {
+      const state = driver.state()
+      // Age alone is no news.
+      const { ageMs: _, ...news } = state
+      const text = JSON.stringify(news)
+      if (this.#lastDevice.get(driver.id) !== text) { this.#lastDevice.set(driver.id, text); publish(topics.deviceState(driver.id), state, { retain: true }) }
+    }
+    const state: Omit<NodeState, 'at'> = { v: PROTOCOL_VERSION, node: hub.node, online: true, version, mode: guard.mode, armed: guard.armed, devices: Object.fromEntries(drivers.map((d) => [d.id, d.connected ? 'connected' : 'lost'])), speech: String(this.#p.speech().state) }
+    const text = JSON.stringify(state)
+    if (text === this.#lastState) return
+    this.#lastState = text
+    publish(topics.nodeState(hub.node), { ...state, at: hub.now() }, { retain: true })
+  }
+
+  async #publishTelemetry(): Promise<void> {
+    const { hub, journal, dispatcher, topics, publish, speech } = this.#p
+    const stats = await journal.stats().catch(() => undefined)
+    const rss = speech().rssBytes
+    const packet: NodeTelemetry = {
+      v: PROTOCOL_VERSION, at: hub.now(), coreRssBytes: process.memoryUsage.rss(), ...(typeof rss === 'number' ? { speechRssBytes: rss } : {}),
+      eventLoopP99Ms: Math.round((this.#delay?.percentile(99) ?? 0) / 1e4) / 100, load1: loadavg()[0] ?? 0,
+      journalQueue: stats?.queue ?? dispatcher.unfinished, intentsAccepted: stats?.accepted ?? 0, intentsFinished: stats?.finished ?? 0,
+    }
+    this.#delay?.reset()
+    publish(topics.telemetry(hub.node, 'node'), packet)
+  }
+}

@@ -1,0 +1,234 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Driver } from '../drivers/port.ts'
+import { RoverDriver, SimulatorProcess } from '../drivers/rover/index.ts'
+import { Bus } from './bus/index.ts'
+import { inRunDir, inStateDir, loadConfig, PROJECT_DIR } from './config/load.ts'
+import type { Config } from './config/schema.ts'
+import { bootId, systemClock as clock } from './contracts/clock.ts'
+import { MtorError, toMtorError } from './contracts/errors.ts'
+import { Hub } from './contracts/hub.ts'
+import { isHazardous, type Identity } from './contracts/intents.ts'
+import { topicsOf } from './contracts/topics.ts'
+import { Admission, Dispatcher, IntentService, recover } from './dispatch/index.ts'
+import { ControlServer } from './gateway/control.ts'
+import { Feed } from './gateway/feed.ts'
+import { FactLog } from './gateway/log.ts'
+import { controlRoutes } from './gateway/routes.ts'
+import { Screen } from './gateway/screen.ts'
+import { Status } from './gateway/status.ts'
+import { table } from './gateway/table.ts'
+import { EmergencyStop } from './guard/emergency-stop.ts'
+import type { RunFile } from './guard/last-resort.ts'
+import { Guard } from './guard/mode.ts'
+import { StopSocket } from './guard/stop-socket.ts'
+import { SqliteJournal } from './journal/index.ts'
+import { makeSkills } from './skills/index.ts'
+import { Conversation } from './speech/conversation.ts'
+import { firstLight } from './speech/first-light.ts'
+import { SpeechHost } from './speech/host.ts'
+import { synthesise } from './speech/speak/index.ts'
+import { Dialogue, Understander } from './understand/index.ts'
+
+/** The composition root: reads the configuration, builds the parts, starts them in order, stops them in reverse. */
+const USAGE = `Usage: npm start -- [options]
+  --config FILE      configuration (YAML); without it: a simulated rover, everything on loopback
+  --no-first-light   do not play the known utterance through the whole chain before "ready"
+  --help             this text
+Keys while it runs in a terminal: space, s or Esc = EMERGENCY STOP; q or Ctrl-C = end.`
+
+/** How long the restart waits for a device before it gives up asking what became of a command. */
+const RECOVERY_REACH_MS = 15_000
+
+const { values: flags } = parseArgs({ options: { config: { type: 'string' }, 'no-first-light': { type: 'boolean' }, help: { type: 'boolean' } } })
+if (flags.help) { console.log(USAGE); process.exit(0) }
+
+const startedMs = performance.now()
+const seconds = (sinceMs: number) => `${((performance.now() - sinceMs) / 1000).toFixed(1)} s`
+const stoppers: { what: string; stop: () => unknown }[] = []
+/** Starts a part, says so, and notes how to stop it. */
+async function part<T>(what: string, start: () => Promise<T> | T, stop?: (value: T) => unknown): Promise<T> {
+  const sinceMs = performance.now()
+  const value = await start()
+  if (stop) stoppers.push({ what, stop: () => stop(value) })
+  console.log(`✓ ${what.padEnd(44)} ${seconds(sinceMs)}`)
+  return value
+}
+
+let ending: Promise<void> | undefined
+/** Stops everything in reverse order; asking twice is fine, a third Ctrl-C ends at once. */
+function end(exitCode: number): Promise<void> {
+  return ending ??= (async () => {
+    for (const { what, stop } of stoppers.toReversed()) {
+      try { await stop() } catch (error) { console.error(`could not stop ${what}: ${toMtorError(error).message}`) }
+    }
+    console.log('Stopped.')
+    process.exit(exitCode)
+  })()
+}
+let signals = 0
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => { if (++signals > 2) process.exit(130); void end(0) })
+process.on('unhandledRejection', (error) => { console.error(`INTERNAL: ${String(error instanceof Error ? error.stack : error)}`); process.exitCode = 1; void end(1) })
+
+async function main(config: Config): Promise<void> {
+  const { version } = JSON.parse(readFileSync(join(PROJECT_DIR, 'package.json'), 'utf8')) as { version: string }
+  console.log(`MTOR appliance ${version}: node ${config.node} of realm ${config.realm}`)
+  mkdirSync(config.stateDir, { recursive: true })
+  mkdirSync(config.runDir, { recursive: true })
+  const hub = new Hub(clock, config.node)
+  const feed = new Feed()
+  const log = new FactLog(join(config.stateDir, 'log', 'mtor.log'), config.log.level)
+  feed.start(hub)
+  log.start(hub)
+  stoppers.push({ what: 'log', stop: () => { feed.stop(); log.stop() } })
+
+  // The speech process loads its models while the rest starts.
+  const stop = new EmergencyStop(hub)
+  let conversation: Conversation | undefined
+  const sequenceNames = Object.keys(config.sequences)
+  const host = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, clock, hub, onMessage: (message) => conversation?.onSpeech(message) }) : undefined
+  await host?.start()
+  stoppers.push({ what: 'speech', stop: () => host?.stop() })
+
+  const journal = await part('journal', async () => {
+    const opened = new SqliteJournal({ file: inStateDir(config, config.journal.file), clock, maxFinished: config.journal.maxFinished, archiveMaxBytes: config.journal.archiveMaxBytes, onEvent: (event) => hub.system(event) })
+    await opened.start()
+    hub.boot = await opened.boot(bootId())
+    return opened
+  }, (opened) => opened.stop())
+
+  const guard = new Guard({ hub, clock, values: journal, arming: config.guard.arming, initialMode: config.guard.initialMode })
+  await guard.start()
+
+  const drivers: Driver[] = []
+  const epochs = new Map<string, number>()
+  const inCommand = new Map<string, Promise<void>>()
+  const runFile: RunFile = { pid: process.pid, devices: [] }
+  for (const device of config.devices) {
+    await part(`device ${device.id} (${device.port})`, async () => {
+      const epoch = await journal.nextEpoch(device.id)
+      const port = device.port === 'simulated' ? await startSimulator(config, device.id, hub) : device.port
+      const driver = makeDriver(device.id, port, device.baudRate, hub)
+      epochs.set(device.id, epoch)
+      await driver.start()
+      inCommand.set(device.id, driver.takeCommand(epoch))
+      inCommand.get(device.id)!.catch(() => {})
+      drivers.push(driver)
+      stop.addDriver(driver)
+      runFile.devices.push({ id: device.id, driver: device.driver, port })
+    })
+  }
+  writeFileSync(inRunDir(config, 'appliance.json'), JSON.stringify(runFile))
+  const stopSocket = new StopSocket(inRunDir(config, config.guard.stopSocket), stop)
+  await part('emergency stop', () => stopSocket.start(), () => stopSocket.stop())
+
+  const understander = await part('sentence templates', () => Understander.load({ directories: config.understand.directories, sequences: sequenceNames }))
+  const skills = makeSkills({
+    clock, node: config.node, now: () => hub.now(), stateDir: config.stateDir, values: journal,
+    deviceState: (kind) => { const driver = drivers.find((d) => d.kind === kind); return driver && { id: driver.id, state: driver.state() as never } },
+    nodes: () => [{ node: config.node, online: true, mode: guard.mode, devices: Object.fromEntries(drivers.map((d) => [d.id, d.connected ? 'connected' : 'lost'])) }],
+    guard, sequences: config.sequences as never,
+    canceller: { cancel: async (source, exceptId) => dispatcher.cancel((e) => e.id !== exceptId && e.source.kind === source.kind && e.source.operator === source.operator).map((e) => e.type) },
+    children: {
+      run: async (type, slots, parent, signal) => {
+        const child = service.envelope(type, slots, { kind: 'sequence', ...(parent.source.operator ? { operator: parent.source.operator } : {}) })
+        const onAbort = () => dispatcher.cancel((e) => e.id === child.id)
+        signal.addEventListener('abort', onAbort, { once: true })
+        try { return await service.run(child, { client: 'sequence', role: 'operator', kind: 'sequence' }) } finally { signal.removeEventListener('abort', onAbort) }
+      },
+    },
+    examples: () => understander.types(), lastSpoken: () => conversation?.lastSaid, announce: (text) => conversation?.announce(text),
+  })
+  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, drivers, epochOf: (device) => epochs.get(device), concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs })
+  stop.afterwards((reason) => dispatcher.abortActuations(reason))
+  const admission = new Admission({ clock, guard, here: () => ({ node: hub.node, boot: hub.boot }), replayed: async (envelope) => await journal.get(envelope.id) !== undefined })
+  const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished })
+  const dialogue = new Dialogue({ understander, clock, answerTimeoutMs: config.understand.answerTimeoutMs, isHazardous, proposals: config.understand.proposals })
+  conversation = new Conversation({ dialogue, service, hub, clock, voice: () => host, answerWindowMs: config.speech.answerWindowMs })
+  await part('skills', () => Promise.all(skills.map((skill) => skill.start?.())), () => Promise.all(skills.map((skill) => skill.stop?.())))
+  // Stopped in reverse: what runs is halted on its device and ends as INTERRUPTED, while the journal still takes it; then the devices go.
+  stoppers.push({ what: 'devices', stop: () => Promise.all(drivers.map((d) => d.stop())) })
+  dispatcher.start()
+  stoppers.push({ what: 'dispatch', stop: () => dispatcher.stop() })
+  void recover({ journal, dispatcher, drivers, hub, clock, reachable: (device) => reached(inCommand.get(device)) })
+    .catch((error: unknown) => hub.system({ severity: 'error', component: 'dispatch', name: 'recovery.failed', code: toMtorError(error).code, message: toMtorError(error).message }))
+
+  const identify = (envelope: unknown, identity: Identity) => service.submit(envelope, identity)
+  const bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: identify, emergencyStop: (reason) => stop.trigger(reason) })
+  await part('bus', () => bus.start(), () => bus.stop())
+  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => host?.status() ?? { state: 'off' }, bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics: topicsOf(config.realm), publish: (topic, payload, options) => bus.publish(topic, payload, options) })
+  status.start()
+  stoppers.push({ what: 'status', stop: () => status.stop() })
+  const control = new ControlServer(inRunDir(config, 'control.sock'), controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host }))
+  await part('control socket', () => control.start(), () => control.stop())
+  stoppers.push({ what: 'new requests', stop: () => service.close() })
+
+  const spoken = host ? await part('speech', () => host.ready().then((r) => r, (error: unknown) => { console.log(`✗ speech: ${toMtorError(error).message}`); return undefined })) : undefined
+  if (spoken) console.log(`  ${spoken.engine}, models loaded in ${(spoken.loadMs / 1000).toFixed(1)} s`)
+  let light = true
+  if (host && spoken && !flags['no-first-light']) light = await showFirstLight(config, hub, host)
+  hub.onSystem((event) => { if (event.say && event.severity !== 'debug') conversation?.announce(event.say) })
+
+  const screen = new Screen({ stop: (reason) => stop.trigger(reason), quit: () => { void end(0) } })
+  const device = host?.status().device
+  console.log(`${light ? 'ready' : 'ready, but first light failed'} after ${seconds(startedMs)}; ${!host ? 'speech is off' : device ? `listening to ${device}: say “Computer, …”` : 'no microphone here: use mtor say "…" or mtor listen FILE.wav'}`)
+  if (screen.hasKeys) console.log('Space, s or Esc stops everything that moves; q or Ctrl-C ends.')
+  screen.start(hub)
+  stoppers.push({ what: 'screen', stop: () => screen.stop() })
+}
+
+/** A simulated rover controller of our own, as a child process; the driver reaches it over a pty as over any line. */
+async function startSimulator(config: Config, id: string, hub: Hub): Promise<string> {
+  const simulator = new SimulatorProcess({ link: inRunDir(config, `${id}.tty`), logFile: join(config.stateDir, 'log', `${id}-simulator.log`), stateFile: inStateDir(config, `${id}-simulator.json`), onEvent: (event) => hub.system(event) })
+  const { port } = await simulator.start()
+  stoppers.push({ what: `simulated ${id}`, stop: () => simulator.stop() })
+  return port
+}
+
+function makeDriver(id: string, port: string, baudRate: number, hub: Hub): Driver {
+  let wasLost = false
+  return new RoverDriver({
+    id, port, baudRate, clock,
+    events: {
+      connected: () => { hub.system({ severity: 'info', component: id, name: 'device.connected', message: `${id} is connected on ${port}`, ...(wasLost ? { say: `The ${id} is back.` } : {}) }); wasLost = false },
+      lost: (error) => { wasLost = true; hub.system({ severity: 'warning', component: id, name: 'device.lost', code: error.code, message: error.message, say: `I have lost the ${id}.` }) },
+      notice: (severity, name, message, data) => { hub.system({ severity, component: id, name, message, ...(data ? { data } : {}) }) },
+    },
+  })
+}
+
+/** True once the device has our epoch; false when it does not answer in time. */
+async function reached(taken: Promise<void> | undefined): Promise<boolean> {
+  if (!taken) return false
+  const timeout = Promise.withResolvers<false>()
+  const timer = setTimeout(() => timeout.resolve(false), RECOVERY_REACH_MS)
+  try { return await Promise.race([taken.then(() => true, () => false), timeout.promise]) } finally { clearTimeout(timer) }
+}
+
+/** The known utterance goes through the whole chain; prints its timeline. A real rover is not moved: it is asked how it is. */
+async function showFirstLight(config: Config, hub: Hub, host: SpeechHost): Promise<boolean> {
+  const moves = config.devices.some((d) => d.driver === 'rover' && d.port === 'simulated')
+  const sentence = moves ? 'drive forward half a metre' : 'what time is it'
+  console.log(`First light: “Computer, ${sentence}” through the whole chain …`)
+  const file = join(config.stateDir, moves ? 'first-light-drive.wav' : 'first-light-time.wav')
+  try {
+    await synthesise(`computer. ${sentence}`, file)
+    const result = await firstLight({ hub, clock, listen: (f) => host.listen(f), file, expectedType: moves ? 'drive.move' : 'time.tell', timeoutMs: 25_000 })
+    if (result.stages.length) console.log(table(result.stages.map((s) => [`  ${s.stage}`, s.ms.toFixed(1), s.sinceEndOfSpeechMs.toFixed(1)]), ['  stage', 'ms', 'ms since end of speech']))
+    if (!result.ok) console.log(`✗ first light: ${result.message ?? 'failed'}`)
+    return result.ok
+  } catch (error) {
+    console.log(`✗ first light: ${toMtorError(error).message}`)
+    return false
+  }
+}
+
+try {
+  await main(loadConfig(flags.config ?? process.env.MTOR_CONFIG))
+} catch (thrown) {
+  const error = thrown instanceof MtorError ? thrown : toMtorError(thrown)
+  console.error(`mtor: ${error.code}: ${error.message}\n  ${error.hint}`)
+  if (error.code === 'INTERNAL' && thrown instanceof Error) console.error(thrown.stack)
+  await end(error.code === 'CONFIG_INVALID' ? 2 : 1)
+}
