@@ -1,0 +1,250 @@
+import test, { type ExecutionContext } from 'ava'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { CommandOptions, Driver, PastOutcome } from '../../drivers/port.ts'
+import { systemClock as clock } from '../contracts/clock.ts'
+import { MtorError } from '../contracts/errors.ts'
+import type { DeviceTicket, IntentEvent } from '../contracts/events.ts'
+import { Hub } from '../contracts/hub.ts'
+import type { Identity } from '../contracts/intents.ts'
+import { EmergencyStop } from '../guard/emergency-stop.ts'
+import { Guard } from '../guard/mode.ts'
+import { SqliteJournal } from '../journal/index.ts'
+import type { Skill, SkillContext, SkillResult } from '../skills/port.ts'
+import { Admission, Dispatcher, IntentService, recover } from './index.ts'
+
+/** A device whose answers the test decides; what is tested here is the dispatcher, the rover has tests of its own. */
+class ScriptedDevice implements Driver {
+  readonly id = 'rover'
+  readonly kind = 'rover'
+  readonly connected = true
+  readonly executed: DeviceTicket[] = []
+  running = 0
+  mostRunning = 0
+  stops = 0
+  past: PastOutcome = 'unknown'
+  act: (options: CommandOptions) => Promise<void> = async () => {}
+  async start() {}
+  async stop() {}
+  async takeCommand() {}
+  async execute(_: string, args: Record<string, unknown>, options: CommandOptions) {
+    this.executed.push(options.ticket)
+    this.mostRunning = Math.max(this.mostRunning, ++this.running)
+    try { await this.act(options) } finally { this.running -= 1 }
+    return { data: args }
+  }
+  async pastOutcome() { return { outcome: this.past } }
+  emergencyStop() { this.stops += 1 }
+  state() { return {} }
+}
+
+interface Box { dir: string; hub: Hub; journal: SqliteJournal; guard: Guard; device: ScriptedDevice; dispatcher: Dispatcher; service: IntentService; events: IntentEvent[]; runs: Map<string, (context: SkillContext) => Promise<SkillResult>> }
+const operator: Identity = { client: 'test', role: 'operator', kind: 'cli' }
+
+async function open(t: ExecutionContext, dir = mkdtempSync(join(tmpdir(), 'mtor-dispatch-')), options: { maxUnfinished?: number } = {}): Promise<Box> {
+  const hub = new Hub(clock, 'n')
+  const journal = new SqliteJournal({ file: join(dir, 'j.sqlite'), clock, maxFinished: 1000, archiveMaxBytes: 1e7 })
+  await journal.start()
+  hub.boot = await journal.boot('boot-a')
+  const guard = new Guard({ hub, clock, values: journal, arming: 'automatic', initialMode: 'normal' })
+  await guard.start()
+  const device = new ScriptedDevice()
+  const runs: Box['runs'] = new Map()
+  const skill: Skill = {
+    name: 'scripted', types: ['drive.move', 'drive.turn', 'time.tell', 'log.record', 'timer.set', 'stop'],
+    run: async (context) => runs.get(context.intent.type)?.(context) ?? { say: 'Done.', data: context.intent.type.startsWith('drive') ? await context.command('move', context.slots) : {} },
+  }
+  const epoch = await journal.nextEpoch('rover')
+  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills: [skill], drivers: [device], epochOf: () => epoch, concurrency: 8, retryBaseMs: 1 })
+  const stop = new EmergencyStop(hub)
+  stop.addDriver(device)
+  stop.afterwards((reason) => dispatcher.abortActuations(reason))
+  const admission = new Admission({ clock, guard, here: () => ({ node: hub.node, boot: hub.boot }), replayed: async (e) => await journal.get(e.id) !== undefined })
+  const service = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: options.maxUnfinished ?? 1000 })
+  const events: IntentEvent[] = []
+  hub.onIntent((event) => events.push(event))
+  t.teardown(async () => { await dispatcher.stop(); await journal.stop(); rmSync(dir, { recursive: true, force: true }) })
+  return { dir, hub, journal, guard, device, dispatcher, service, events, runs }
+}
+
+const move = (box: Box, distanceM = 1, options = {}) => box.service.envelope('drive.move', { distanceM }, { kind: 'cli' }, options)
+const states = (box: Box, id: string) => box.events.filter((e) => e.id === id && e.state !== 'progress').map((e) => e.state)
+
+test('an accepted intent is started and ends once, with a ticket of the present epoch', async (t) => {
+  const box = await open(t)
+  box.dispatcher.start()
+  const envelope = move(box)
+  const final = await box.service.run(envelope, operator)
+  t.is(final.state, 'succeeded')
+  t.deepEqual(states(box, envelope.id), ['accepted', 'started', 'succeeded'])
+  t.deepEqual(box.device.executed, [{ device: 'rover', epoch: 1, sequence: 1 }])
+  t.is((await box.journal.get(envelope.id))?.state, 'succeeded')
+})
+
+test('the first failing check in the fixed order is the reject code', async (t) => {
+  const box = await open(t)
+  const good = move(box)
+  const old = { ...good, issuedAt: { ...good.issuedAt, mono: 0 } }
+  const observer: Identity = { ...operator, role: 'observer' }
+  await box.guard.setMode('safe')
+  const code = async (input: unknown, who = operator) => (await box.service.submit(input, who)).code
+  t.is(await code('rubbish', observer), 'INVALID_ENVELOPE')
+  t.is(await code({ ...old, type: 'fly.high' }, observer), 'UNKNOWN_TYPE')
+  t.is(await code({ ...old, slots: { distanceM: 'far' } }, observer), 'INVALID_SLOTS')
+  t.is(await code(old, observer), 'UNAUTHORISED')
+  t.is(await code(old), 'EXPIRED')
+  t.is(await code(good), 'UNSAFE_MODE')
+  await box.guard.setMode('normal')
+  await box.guard.setArmed(false)
+  t.is(await code(good), 'NOT_ARMED')
+  t.is((await box.journal.stats()).accepted, 0)
+})
+
+test('a repeat of the same intent is answered as such and not carried out again; the id with other content is a replay', async (t) => {
+  const box = await open(t)
+  box.dispatcher.start()
+  const envelope = move(box)
+  await box.service.run(envelope, operator)
+  const again = await box.service.submit(envelope, operator)
+  t.true(again.accepted)
+  t.true(again.duplicate)
+  t.is((await box.service.submit({ ...envelope, slots: { distanceM: 9 } }, operator)).code, 'REPLAYED')
+  await box.guard.setMode('safe')
+  t.true((await box.service.submit(envelope, operator)).duplicate, 'a repeat is called a repeat even when it would be refused now')
+  t.is(box.device.executed.length, 1)
+})
+
+test('one device is given one command at a time, the urgent one first', async (t) => {
+  const box = await open(t)
+  const order: number[] = []
+  box.runs.set('drive.move', async (context) => { order.push(context.slots.distanceM as number); return { say: '', data: await context.command('move', context.slots) } })
+  box.device.act = () => new Promise((resolve) => setImmediate(resolve))
+  const all = [move(box, 1), move(box, 2), move(box, 3), move(box, 4, { priority: 1 })]
+  const finals = all.map((e) => box.service.final(e.id))
+  for (const envelope of all) await box.service.submit(envelope, operator)
+  box.dispatcher.start()
+  await Promise.all(finals)
+  t.deepEqual(order, [4, 1, 2, 3])
+  t.is(box.device.mostRunning, 1)
+})
+
+test('a stop halts the device before the journal is asked, and ends what runs and waits with STOPPED', async (t) => {
+  const box = await open(t)
+  const started = Promise.withResolvers<void>()
+  box.device.act = (options) => new Promise((_, reject) => { started.resolve(); options.signal.addEventListener('abort', () => reject(options.signal.reason as Error)) })
+  const [running, waiting] = [move(box, 1), move(box, 2)]
+  const finals = [running, waiting].map((e) => box.service.final(e.id))
+  box.dispatcher.start()
+  await box.service.submit(running, operator)
+  await box.service.submit(waiting, operator)
+  await started.promise
+  const stop = box.service.envelope('stop', {}, { kind: 'cli' })
+  const stopped = box.service.run(stop, operator)
+  t.is(box.device.stops, 1, 'on the caller\'s stack, before any promise was awaited')
+  t.deepEqual((await Promise.all(finals)).map((e) => [e.state, e.code]), [['aborted', 'STOPPED'], ['aborted', 'STOPPED']])
+  t.is((await stopped).state, 'succeeded')
+  t.is(box.device.executed.length, 1, 'the waiting one never reached the device')
+})
+
+test('an observer cannot stop, and a stop whose envelope is broken stops all the same', async (t) => {
+  const box = await open(t)
+  t.is((await box.service.submit(box.service.envelope('stop', {}, { kind: 'mqtt' }), { ...operator, role: 'observer' })).code, 'UNAUTHORISED')
+  t.is(box.device.stops, 0)
+  t.is((await box.service.submit({ type: 'stop' }, operator)).code, 'INVALID_ENVELOPE')
+  t.is(box.device.stops, 1)
+})
+
+test('what may be repeated is tried again after a passing failure, and no more often than its policy says', async (t) => {
+  const box = await open(t)
+  box.dispatcher.start()
+  let tries = 0
+  box.runs.set('time.tell', async () => { tries += 1; throw new MtorError('DEVICE_UNREACHABLE', 'not now') })
+  const final = await box.service.run(box.service.envelope('time.tell', {}, { kind: 'cli' }), operator)
+  t.is(tries, 3)
+  t.is(final.code, 'DEVICE_UNREACHABLE')
+  let succeeds = 0
+  box.runs.set('time.tell', async () => { if (++succeeds < 2) throw new MtorError('BUSY', 'once'); return { say: 'Now.' } })
+  t.is((await box.service.run(box.service.envelope('time.tell', {}, { kind: 'cli' }), operator)).state, 'succeeded')
+})
+
+test('a motion that failed is not tried again: it becomes a dead letter that can be resubmitted once', async (t) => {
+  const box = await open(t)
+  box.dispatcher.start()
+  box.device.act = async () => { throw new MtorError('DEVICE_UNREACHABLE', 'unplugged') }
+  const envelope = move(box)
+  t.is((await box.service.run(envelope, operator)).code, 'DEVICE_UNREACHABLE')
+  t.is(box.device.executed.length, 1)
+  const [letter] = await box.journal.list({ deadLetter: true })
+  t.is(letter?.envelope.id, envelope.id)
+  box.device.act = async () => {}
+  const receipt = await box.service.resubmit(envelope.id, operator)
+  t.true(receipt.accepted)
+  t.not(receipt.id, envelope.id)
+  await t.throwsAsync(box.service.resubmit(envelope.id, operator), { code: 'NOT_FOUND' })
+})
+
+test('a skill that ignores its deadline is left behind and the intent ends with DEADLINE', async (t) => {
+  const box = await open(t)
+  box.dispatcher.start()
+  const manual = box.service.envelope('stop', {}, { kind: 'cli' })
+  box.runs.set('stop', () => new Promise(() => {}))
+  const final = await box.service.run(manual, operator)
+  t.is(final.code, 'DEADLINE')
+})
+
+test('more unfinished intents than allowed are refused with BUSY, and nothing of them is kept', async (t) => {
+  const box = await open(t, undefined, { maxUnfinished: 2 })
+  t.true((await box.service.submit(move(box), operator)).accepted)
+  t.true((await box.service.submit(move(box), operator)).accepted)
+  t.is((await box.service.submit(move(box), operator)).code, 'BUSY')
+  t.is((await box.journal.stats()).accepted, 2)
+})
+
+for (const [past, expected] of [['succeeded', ['succeeded']], ['failed', ['failed', 'INTERRUPTED']], ['unknown', ['failed', 'OUTCOME_UNKNOWN']]] as [PastOutcome, string[]][]) {
+  test(`after a restart a command the device calls ${past} is not sent again`, async (t) => {
+    const before = await open(t)
+    const envelope = move(before)
+    await before.service.submit(envelope, operator)
+    await before.journal.claim(envelope.id, { node: 'n', device: 'rover', epoch: 1 })
+    await before.journal.stop()
+    const after = await open(t, before.dir)
+    after.device.past = past
+    const final = after.service.final(envelope.id)
+    await recover({ ...after, drivers: [after.device], clock, reachable: async () => true })
+    after.dispatcher.start()
+    const event = await final
+    t.deepEqual([event.state, event.code].filter(Boolean), expected)
+    t.is(after.device.executed.length, 0)
+  })
+}
+
+test('after a restart a command the device never received is sent, under the new epoch', async (t) => {
+  const before = await open(t)
+  const envelope = move(before)
+  await before.service.submit(envelope, operator)
+  await before.journal.claim(envelope.id, { node: 'n', device: 'rover', epoch: 1 })
+  await before.journal.stop()
+  const after = await open(t, before.dir)
+  after.device.past = 'never-received'
+  const final = after.service.final(envelope.id)
+  after.dispatcher.start()
+  await recover({ ...after, drivers: [after.device], clock, reachable: async () => true })
+  t.is((await final).state, 'succeeded')
+  t.deepEqual(after.device.executed.map((ticket) => ticket.epoch), [2])
+})
+
+test('after a restart an actuation older than its ttl is expired, a note is still written', async (t) => {
+  const before = await open(t)
+  const stale = move(before, 1, { ttlMs: 5 })
+  const note = before.service.envelope('log.record', { text: 'x' }, { kind: 'cli' })
+  for (const e of [stale, note]) t.true((await before.service.submit(e, operator)).accepted)
+  await before.journal.stop()
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  const after = await open(t, before.dir)
+  const finals = [stale, note].map((e) => after.service.final(e.id))
+  after.dispatcher.start()
+  await recover({ ...after, drivers: [after.device], clock, reachable: async () => true })
+  t.deepEqual((await Promise.all(finals)).map((e) => e.state), ['expired', 'succeeded'])
+  t.is(after.device.executed.length, 0)
+})
