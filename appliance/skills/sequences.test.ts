@@ -38,6 +38,14 @@ test('a failed step ends the sequence with its code and its sentence', async (t)
   t.is(ran.length, 2)
 })
 
+test('a step that is refused ends the sequence with the code of the refusal', async (t) => {
+  const { skill } = runner({ square }, () => Promise.reject(new MtorError('NOT_ARMED', 'drive.move needs the drive armed')))
+  const error = await failure(skill.run(contextOf('sequence.run', { name: 'square' })))
+  t.is(error.code, 'NOT_ARMED')
+  t.is(error.message, 'step 1 of 4 (drive.move): drive.move needs the drive armed')
+  t.is(error.say, 'The square sequence ended at step 1 of 4. The drive is not armed.')
+})
+
 test('an abort ends the sequence at once, even while a step hangs, with the reason of the abort', async (t) => {
   const { skill, ran } = runner({ square }, () => new Promise<never>(() => {}))
   for (const [reason, code] of [[undefined, 'STOPPED'], [new MtorError('CANCELLED', 'by the operator'), 'CANCELLED']] as const) {
@@ -64,8 +72,9 @@ test('an unknown sequence is told with the known ones', async (t) => {
 
 test('sequences that run each other without end, or multiply, are refused before the first step', async (t) => {
   const run = (name: string) => ({ type: 'sequence.run', slots: { name } })
-  const { skill, ran } = runner({ a: [...square, run('B')], b: [run('a')], wide: Array.from({ length: 50 }, () => run('four')), four: square, nested: [run('four'), run('four')] })
-  for (const name of ['a', 'b', 'wide']) t.is((await failure(skill.run(contextOf('sequence.run', { name })))).code, 'CONFIG_INVALID')
+  const { skill, ran } = runner({ a: [...square, run('B')], b: [run('a')], wide: Array.from({ length: 50 }, () => run('four')), four: square, nested: [run('four'), run('four')], deep: [run('one')], one: [run('two')], two: [run('three')], three: [run('four')] })
+  for (const name of ['a', 'b', 'wide', 'deep']) t.is((await failure(skill.run(contextOf('sequence.run', { name })))).code, 'CONFIG_INVALID')
   t.is(ran.length, 0)
   t.is((await skill.run(contextOf('sequence.run', { name: 'nested' }))).say, 'Finished nested, 2 steps.')
+  t.is((await skill.run(contextOf('sequence.run', { name: 'one' }))).say, 'Finished one, 1 step.')
 })

@@ -1,4 +1,4 @@
-import { MtorError } from '../contracts/errors.ts'
+import { MtorError, toMtorError } from '../contracts/errors.ts'
 import type { ChildIntents, Skill } from './port.ts'
 import { list, quantity } from './words.ts'
 
@@ -42,10 +42,11 @@ export function makeSequencesSkill({ sequences, children }: { sequences: Sequenc
       for (const [index, step] of steps.entries()) {
         if (context.signal.aborted) throw endOf(context.signal)
         context.progress({ sequence: name, step: index + 1, steps: steps.length, type: step.type })
-        const final = await unlessAborted(children.run(step.type, step.slots, context.intent, context.signal), context.signal)
-        if (final.state !== 'succeeded') {
-          throw new MtorError(final.code ?? 'INTERNAL', `step ${index + 1} of ${steps.length} (${step.type}) ${final.state}${final.message ? `: ${final.message}` : ''}`,
-            { say: `The ${name} sequence ended at step ${index + 1} of ${steps.length}.${final.say ? ` ${final.say}` : ''}`, data: { sequence: name, step: index + 1, type: step.type, child: final.id } })
+        // A step may also be refused before it is an intent; that ends the sequence just as a failure does.
+        const end = await unlessAborted(children.run(step.type, step.slots, context.intent, context.signal).catch((error: unknown) => toMtorError(error)), context.signal)
+        if (end instanceof MtorError || end.state !== 'succeeded') {
+          throw new MtorError(end.code ?? 'INTERNAL', `step ${index + 1} of ${steps.length} (${step.type})${end.message ? `: ${end.message}` : ''}`,
+            { say: `The ${name} sequence ended at step ${index + 1} of ${steps.length}.${end.say ? ` ${end.say}` : ''}`, data: { sequence: name, step: index + 1, type: step.type, ...(end instanceof MtorError ? {} : { child: end.id, state: end.state }) } })
         }
       }
       return { say: `Finished ${name}, ${quantity(steps.length, 'step')}.`, data: { sequence: name, steps: steps.length } }

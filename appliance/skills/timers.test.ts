@@ -1,7 +1,11 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test from 'ava'
 import fc from 'fast-check'
-import { ManualClock } from '../contracts/clock.ts'
+import { ManualClock, systemClock } from '../contracts/clock.ts'
 import type { MtorError } from '../contracts/errors.ts'
+import { SqliteJournal } from '../journal/index.ts'
 import { contextOf, instantOf } from './testing.ts'
 import { makeTimerSkill } from './timer.ts'
 
@@ -58,6 +62,17 @@ test('a timer is announced once when it is done, not before', async (t) => {
   t.is(box.stored.size, 0)
   await box.clock.advance(600_000)
   t.is(box.said.length, 1)
+})
+
+test('a timer is not announced with the one that is done a moment before it', async (t) => {
+  const box = makeBox()
+  await box.start()
+  await box.set(10)
+  await box.set(10.05, 'tea')
+  await box.clock.advance(10_049)
+  t.is(box.said.length, 1)
+  await box.clock.advance(1)
+  t.is(box.said.length, 2)
 })
 
 test('a timer goes on over a restart of the same boot, without any wall clock', async (t) => {
@@ -212,4 +227,25 @@ test('whatever happens to the box, every timer is announced exactly once and non
     }
     return true
   }), { numRuns: 60 }))
+})
+
+test('in the real journal a timer outlives it, and leaves nothing behind when it is done', async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'mtor-timers-'))
+  t.teardown(() => rm(root, { recursive: true, force: true }))
+  const clock = new ManualClock()
+  const said: string[] = []
+  const life = async (during: (skill: ReturnType<typeof makeTimerSkill>, journal: SqliteJournal) => Promise<void>) => {
+    const journal = new SqliteJournal({ file: join(root, 'journal.sqlite'), clock: systemClock, maxFinished: 100, archiveMaxBytes: 1e6 })
+    await journal.start()
+    const skill = makeTimerSkill({ values: journal, clock, node: 'box', now: instantOf(clock, () => 1), announce: (text) => { said.push(text) } })
+    await skill.start!()
+    await during(skill, journal)
+    await skill.stop!()
+    await journal.stop()
+  }
+  await life(async (skill) => { await skill.run(contextOf('timer.set', { durationS: 60, name: 'tea' })) })
+  await clock.advance(30_000)
+  await life(async () => { await clock.advance(30_000) })
+  t.deepEqual(said, ['The tea timer is done.'])
+  await life(async (_skill, journal) => { t.deepEqual(await journal.keys('timers/'), []) })
 })

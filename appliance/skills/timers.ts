@@ -58,7 +58,7 @@ export class Timers {
   #clockKnownByMonoMs = 0
   #wake: Timer | undefined
   #active = false
-  #work: Promise<void> = Promise.resolve()
+  #forgetting: Promise<void> | undefined
 
   constructor(options: TimersOptions) { this.#options = options }
 
@@ -72,7 +72,7 @@ export class Timers {
       const record = await this.#options.values.read(key)
       if (!recordValidator.check(record) || key !== PREFIX + record.id) {
         this.#unforgotten.add(key.slice(PREFIX.length))
-        this.#options.announce('A timer was damaged and is lost.')
+        this.#announce('A timer was damaged and is lost.')
       } else if (record.boot === this.#options.now().boot) this.#running.set(record.id, record)
       else this.#undecided.set(record.id, record)
     }
@@ -82,7 +82,7 @@ export class Timers {
   async stop(): Promise<void> {
     this.#active = false
     this.#options.clock.clearTimeout(this.#wake)
-    await this.#work
+    await this.#forgetting
     this.#running.clear()
     this.#undecided.clear()
   }
@@ -131,24 +131,22 @@ export class Timers {
 
   #wakeIn(delayMs: number): void {
     this.#options.clock.clearTimeout(this.#wake)
-    if (this.#active) this.#wake = this.#options.clock.setTimeout(() => { this.#work = this.#work.then(() => this.#tick()) }, Math.max(0, delayMs))
+    if (this.#active) this.#wake = this.#options.clock.setTimeout(() => this.#tick(), Math.max(0, delayMs))
   }
 
-  async #tick(): Promise<void> {
-    if (!this.#active) return
-    const { announce } = this.#options
-    const { wall, mono, boot } = this.#options.now()
+  /** Announces without waiting for the store, which may be stalled. */
+  #tick(): void {
+    const { wall, mono } = this.#options.now()
     for (const record of this.#undecided.values()) {
       if (record.dueWallMs !== undefined && wall !== undefined) {
         this.#undecided.delete(record.id)
         // Wall time may have been set back meanwhile; no timer runs longer than it was asked to.
-        const translated = { ...record, boot, dueMonoMs: mono + Math.min(record.dueWallMs - wall, record.durationS * 1000) }
-        this.#running.set(record.id, translated)
-        await this.#options.values.put(PREFIX + record.id, translated).catch(() => {}) // The old record says the same, by wall time.
+        // The store keeps the old record: by wall time it still says when.
+        this.#running.set(record.id, { ...record, dueMonoMs: mono + Math.min(record.dueWallMs - wall, record.durationS * 1000) })
       } else if (record.dueWallMs === undefined || mono >= this.#clockKnownByMonoMs) {
         this.#undecided.delete(record.id)
         this.#unforgotten.add(record.id)
-        announce(`${sentence(spokenTimer(record))} is lost: I was switched off and do not know for how long.`)
+        this.#announce(`${sentence(spokenTimer(record))} is lost: I was switched off and do not know for how long.`)
       }
     }
     for (const record of this.#running.values()) {
@@ -156,14 +154,22 @@ export class Timers {
       if (lateMs < 0) continue
       this.#running.delete(record.id)
       this.#unforgotten.add(record.id)
-      announce(lateMs > LATE_MS ? `${sentence(spokenTimer(record))} was done ${duration(lateMs / 1000, 2)} ago.` : `${sentence(spokenTimer(record))} is done.`)
+      this.#announce(lateMs > LATE_MS ? `${sentence(spokenTimer(record))} was done ${duration(lateMs / 1000, 2)} ago.` : `${sentence(spokenTimer(record))} is done.`)
     }
+    this.#forgetting ??= this.#forget().finally(() => { this.#forgetting = undefined })
+    this.#schedule()
+  }
+
+  async #forget(): Promise<void> {
     for (const id of this.#unforgotten) {
       try {
         await this.#options.values.put(PREFIX + id, undefined)
         this.#unforgotten.delete(id)
-      } catch { /* The store is down; the next tick tries again, and the timer is not announced a second time. */ }
+      } catch { /* The store is down; a later tick tries again, and the timer is not announced a second time. */ }
     }
-    this.#schedule()
+  }
+
+  #announce(text: string): void {
+    try { this.#options.announce(text) } catch { /* Who cannot speak reports that; the other timers go on. */ }
   }
 }
