@@ -1,0 +1,5 @@
+export { RoverDriver, type RoverDriverOptions } from './driver.ts'
+export { ROVER_COMMANDS, type RoverCommand } from './commands.ts'
+export { writeStopFrame } from './stop-line.ts'
+export { SimulatorProcess, type SimulatorOptions } from './simulator/host.ts'
+export type { ControlCommand } from './simulator/control.ts'

@@ -1,0 +1,182 @@
+import { openSync, rmSync, writeSync } from 'node:fs'
+import { connect } from 'node:net'
+import { parseArgs } from 'node:util'
+import { systemClock } from '../../../appliance/contracts/clock.ts'
+import { MtorError, toMtorError } from '../../../appliance/contracts/errors.ts'
+import { ControlSocket, type ControlCommand } from './control.ts'
+import { Controller } from './controller.ts'
+import { DIRECTIONS, Line, NO_FAULTS } from './line.ts'
+import { Memory } from './memory.ts'
+import { Motion } from './motion.ts'
+import { Pty } from './pty.ts'
+
+const HELP = `Simulated rover controller on a pseudo-terminal.
+
+  node drivers/rover/simulator/main.ts --link PATH [options]
+
+  --link PATH         symbolic link to make; open it as a serial port
+  --state FILE        epochs and fate of commands, kept as a controller's flash would
+  --log FILE          one JSON line per fact, appended (left out: standard error)
+  --control PATH      UNIX socket for faults (left out: the link with .control)
+  --speed-factor N    motion runs N times as fast (1)
+  --seed N            of slip and line faults (1)
+  --battery F         charge at the start, 0 to 1 (1)
+
+When ready it prints one JSON line. SIGTERM and SIGINT end it.
+`
+/** While wheels turn, and while they do not, ms. */
+const TICK_MOVING_MS = 10
+const TICK_IDLE_MS = 25
+const FORMER_TIMEOUT_MS = 5_000
+
+function number(text: string | undefined, name: string, fallback: number, low: number, high: number): number {
+  const value = text === undefined ? fallback : Number(text)
+  if (!(value >= low && value <= high)) throw new MtorError('USAGE', `--${name}: expected a number ${low} to ${high}, got ${text}`)
+  return value
+}
+
+/** mulberry32: a small seeded generator, uniform in [0, 1). */
+function seeded(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = Math.imul(state ^ (state >>> 15), state | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** Two controllers must not share one memory: waits until a former simulator with this control socket has ended. */
+function formerGone(controlPath: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(controlPath)
+    socket.setTimeout(FORMER_TIMEOUT_MS, () => reject(new MtorError('BUSY', `another simulator is running on ${controlPath}`)))
+    // Nobody there, or there no longer.
+    socket.on('error', () => {})
+    socket.on('close', () => resolve())
+    socket.resume()
+  })
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: {
+    link: { type: 'string' }, log: { type: 'string' }, state: { type: 'string' }, control: { type: 'string' },
+    'speed-factor': { type: 'string' }, seed: { type: 'string' }, battery: { type: 'string' }, help: { type: 'boolean', short: 'h' },
+  } })
+  if (values.help) { process.stdout.write(HELP); return }
+  if (!values.link) throw new MtorError('USAGE', `--link is required\n\n${HELP}`)
+  const { link } = values
+  const controlPath = values.control ?? `${link}.control`
+  const clock = systemClock
+  const random = seeded(number(values.seed, 'seed', 1, 0, 2 ** 32 - 1))
+  const logFd = values.log === undefined ? 2 : openSync(values.log, 'a', 0o644)
+  const memory = new Memory(values.state)
+  const motion = new Motion(random)
+  motion.batteryFraction = number(values.battery, 'battery', 1, 0, 1)
+
+  const log = (fact: string, data: Record<string, unknown> = {}) => {
+    writeSync(logFd, `${JSON.stringify({ at: clock.monoMs(), fact, pid: process.pid, bootCount: memory.bootCount, ...data })}\n`)
+  }
+  const pty = new Pty(link, (bytes) => line.fromHost(bytes))
+  const controller = new Controller({
+    clock, memory, motion, log,
+    speedFactor: number(values['speed-factor'], 'speed-factor', 1, 0.1, 100),
+    send: (message) => line.send(message),
+  })
+  const line = new Line({
+    clock, random,
+    onMessage: (message) => {
+      if (message instanceof MtorError) log('frame.invalid', { message: message.message })
+      // The model is brought up to now first, so that a message meets the controller as it is at this moment.
+      else { controller.tick(); controller.receive(message) }
+      schedule()
+    },
+    write: (bytes) => pty.write(bytes),
+  })
+
+  let replug: NodeJS.Timeout | undefined
+  const plug = () => {
+    clearTimeout(replug)
+    if (pty.plugged) return
+    pty.plug()
+    log('replug', { slave: pty.slavePath })
+  }
+  const carryOut = (command: ControlCommand): Record<string, unknown> => {
+    if (command.do !== 'status') log('control', { ...command })
+    switch (command.do) {
+      case 'line': {
+        const { do: _, direction, ...faults } = command
+        for (const d of direction ? [direction] : DIRECTIONS) Object.assign(line.faults[d], NO_FAULTS, faults)
+        break
+      }
+      case 'dropNext': line.dropNext(command.direction, command.type, command.count); break
+      case 'brownOut': controller.tick(); controller.brownOut(); break
+      case 'block': motion.blocked = command.blocked; break
+      case 'slip': motion.slipFraction = command.slipFraction; break
+      case 'battery':
+        motion.batteryFraction = command.batteryFraction ?? motion.batteryFraction
+        motion.sagVPerW = command.sagVPerW ?? motion.sagVPerW
+        break
+      case 'unplug':
+        clearTimeout(replug)
+        if (pty.plugged) log('unplug')
+        pty.unplug()
+        if (command.replugAfterMs !== undefined) replug = setTimeout(plug, command.replugAfterMs)
+        break
+      case 'replug': plug(); break
+      case 'status':
+        return { epoch: memory.epoch, highestSequence: memory.highestSequence, bootCount: memory.bootCount, moving: motion.moving, groundXM: motion.groundXM, groundYM: motion.groundYM,
+          groundHeadingDeg: motion.groundHeadingDeg, odometerM: motion.odometerM, batteryFraction: motion.batteryFraction, plugged: pty.plugged, overrunBytes: pty.overrunBytes, faults: line.faults }
+    }
+    return {}
+  }
+  const control = new ControlSocket(controlPath, carryOut)
+
+  let timer: NodeJS.Timeout | undefined
+  let parentGone = false
+  const tick = () => {
+    timer = undefined
+    controller.tick()
+    if (parentGone && !motion.moving) end('parent gone')
+    schedule()
+  }
+  let timerMs = 0
+  // A motion that has just begun must not wait out the longer idle tick.
+  function schedule(): void {
+    const wantedMs = motion.moving ? TICK_MOVING_MS : TICK_IDLE_MS
+    if (timer && timerMs <= wantedMs) return
+    clearTimeout(timer)
+    timerMs = wantedMs
+    timer = setTimeout(tick, wantedMs)
+  }
+  const end = (signal: string) => {
+    clearTimeout(timer)
+    clearTimeout(replug)
+    controller.tick()
+    log('exit', { signal, moving: motion.moving })
+    control.stop()
+    pty.unplug()
+    rmSync(controlPath, { force: true })
+    process.exit(0)
+  }
+
+  await formerGone(controlPath)
+  controller.powerOn()
+  pty.plug()
+  await control.start()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => end(signal))
+  // Standard input closes when the parent dies. A simulator does not outlive its parent for long, but its wheels come to rest
+  // the way a real rover's would: by the dead man.
+  if (process.env.MTOR_SIMULATOR_CHILD) {
+    const gone = () => { parentGone = true }
+    process.stdin.on('end', gone).on('error', gone).resume()
+  }
+  schedule()
+  process.stdout.write(`${JSON.stringify({ ready: true, port: link, slave: pty.slavePath, control: controlPath, bootCount: memory.bootCount })}\n`)
+}
+
+main().catch((error: unknown) => {
+  const { code, message } = toMtorError(error)
+  process.stderr.write(`${code}: ${message}\n`)
+  process.exit(code === 'USAGE' ? 2 : 1)
+})
