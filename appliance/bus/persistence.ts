@@ -1,0 +1,84 @@
+import AsyncPersistence from 'aedes-persistence/asyncPersistence.js'
+import { Readable } from 'node:stream'
+import type { PublishPacket } from 'aedes'
+
+interface Stored extends PublishPacket { brokerId?: string; brokerCounter?: number; sent?: Stored }
+interface Who { id: string }
+
+/**
+ * Sessions, queues and retained messages of the broker, in memory and bounded: aedes' own grows without limit with
+ * every client that subscribed with clean=false and never came back, and keeps an entry for each client id it ever saw.
+ */
+export class BoundedPersistence extends AsyncPersistence {
+  readonly #maxQueued: number
+  readonly #maxRetained: number
+  readonly #onOverflow: (clientId: string) => void
+  readonly #retained = new Set<string>()
+  readonly #outgoing = new Map<string, Stored[]>()
+
+  constructor(options: { maxQueued: number; maxRetained: number; onOverflow(clientId: string): void }) {
+    super()
+    this.#maxQueued = options.maxQueued
+    this.#maxRetained = options.maxRetained
+    this.#onOverflow = options.onOverflow
+  }
+
+  // aedes looks at the constructor of `setup` and insists on an async function.
+  override async setup(broker: unknown) { await super.setup(broker) }
+
+  /** False when `topic` would be one retained topic too many. */
+  mayRetain(topic: string): boolean { return this.#retained.size < this.#maxRetained || this.#retained.has(topic) }
+
+  override async storeRetained(packet: PublishPacket) {
+    if (packet.payload.length === 0) this.#retained.delete(packet.topic); else this.#retained.add(packet.topic)
+    return super.storeRetained(packet)
+  }
+
+  /** Forgets a client that is not coming back. */
+  async forget(clientId: string) {
+    this.#outgoing.delete(clientId)
+    await this.cleanSubscriptions({ id: clientId })
+    await this.cleanIncoming({ id: clientId })
+  }
+
+  override async cleanSubscriptions(client: Who) {
+    this.#outgoing.delete(client.id)
+    return super.cleanSubscriptions(client)
+  }
+
+  #enqueue(clientId: string, packet: Stored) {
+    let queue = this.#outgoing.get(clientId)
+    if (!queue) this.#outgoing.set(clientId, queue = [])
+    if (queue.length >= this.#maxQueued) { queue.shift(); this.#onOverflow(clientId) }
+    const { cmd, topic, payload, qos, retain, dup, brokerId, brokerCounter } = packet
+    // The counter is given anew when the packet is sent (see `inOrder`), so the packet itself is kept too.
+    queue.push({ cmd, topic, payload, qos, retain, dup, brokerId, brokerCounter, messageId: undefined, sent: packet })
+  }
+
+  override async outgoingEnqueue(sub: { clientId: string }, packet: Stored) { this.#enqueue(sub.clientId, packet) }
+  override async outgoingEnqueueCombi(subs: { clientId: string }[], packet: Stored) {
+    for (const sub of subs) this.#enqueue(sub.clientId, packet)
+  }
+
+  /** Stores the message id under which a queued packet goes out, or (for PUBREC) replaces the packet of that id. */
+  override async outgoingUpdate(client: Who, packet: Stored) {
+    const queue = this.#outgoing.get(client.id)
+    if (!queue) return
+    const published = (p: Stored) => packet.brokerId !== undefined && p.brokerId === packet.brokerId
+    const at = queue.findIndex((p) => published(p) ? packet.brokerCounter === p.brokerCounter || packet.brokerCounter === p.sent?.brokerCounter : p.messageId === packet.messageId)
+    if (at < 0) return
+    if (published(queue[at]!)) { queue[at]!.messageId = packet.messageId; queue[at]!.sent = undefined }
+    else queue[at] = packet
+  }
+
+  override async outgoingClearMessageId(client: Who, packet: { messageId?: number }) {
+    const queue = this.#outgoing.get(client.id)
+    const at = queue ? queue.findIndex((p) => p.messageId === packet.messageId) : -1
+    if (at < 0) return undefined
+    const [taken] = queue!.splice(at, 1)
+    if (queue!.length === 0) this.#outgoing.delete(client.id)
+    return taken
+  }
+
+  override outgoingStream(client: Who) { return Readable.from([...this.#outgoing.get(client.id) ?? []]) }
+}
