@@ -1,0 +1,113 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join, resolve } from 'node:path'
+import { stringify } from 'yaml'
+import { MtorError } from '../../appliance/contracts/errors.ts'
+import { ControlClient } from '../../appliance/gateway/client.ts'
+
+const MAIN = resolve(import.meta.dirname, '../../appliance/main.ts')
+const RESTART_MS = 100
+
+/** A TCP port nobody uses just now, on loopback. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  const { port } = server.address() as { port: number }
+  await new Promise((done) => server.close(done))
+  return port
+}
+
+/**
+ * The daemon as an engineer has it on the bench: its own process, restarted when it dies, as the init system would.
+ * Everything it writes is below `dir`.
+ */
+export class Appliance {
+  readonly dir: string
+  readonly #firstLight: boolean
+  readonly #settings: Record<string, unknown>
+  #child: ChildProcess | undefined
+  #wanted = false
+  #port = 0
+  #exited: Promise<void> = Promise.resolve()
+  #out = -1
+  starts = 0
+
+  /** @param settings configuration on top of: state in `dir`, MQTT on a free loopback port, no sound card */
+  constructor(dir: string, settings: Record<string, unknown>, options: { firstLight?: boolean } = {}) {
+    this.dir = dir
+    this.#settings = settings
+    this.#firstLight = options.firstLight ?? false
+  }
+
+  get stateDir() { return join(this.dir, 'state') }
+  get runDir() { return join(this.stateDir, 'run') }
+  get configFile() { return join(this.dir, 'mtor.yaml') }
+  get factLog() { return join(this.stateDir, 'log', 'mtor.log') }
+  get output() { return join(this.dir, 'output.log') }
+  get mqttUrl() { return `mqtt://127.0.0.1:${this.#port}` }
+  get stopSocket() { return join(this.runDir, 'stop.sock') }
+  get runFile() { return join(this.runDir, 'appliance.json') }
+  get pid() { return this.#child?.pid }
+  get control() { return new ControlClient(join(this.runDir, 'control.sock')) }
+
+  async start(): Promise<void> {
+    mkdirSync(this.stateDir, { recursive: true })
+    this.#port = await freePort()
+    writeFileSync(this.configFile, stringify({
+      realm: 'bench', node: 'bench-node', stateDir: this.stateDir,
+      bus: { listeners: [{ kind: 'tcp', host: '127.0.0.1', port: this.#port }] }, ...this.#settings,
+    }))
+    this.#out = openSync(this.output, 'a')
+    this.#wanted = true
+    this.#spawn()
+    await this.answering()
+  }
+
+  #spawn(): void {
+    this.starts += 1
+    const child = spawn(process.execPath, [MAIN, '--config', this.configFile, ...(this.#firstLight ? [] : ['--no-first-light'])], { stdio: ['ignore', this.#out, this.#out] })
+    this.#child = child
+    this.#exited = new Promise((done) => {
+      child.once('exit', () => { done(); if (this.#wanted) setTimeout(() => { if (this.#wanted) this.#spawn() }, RESTART_MS) })
+    })
+  }
+
+  /** Resolves once the control socket answers; the state it answers with. */
+  async answering(timeoutMs = 60_000): Promise<Record<string, unknown>> {
+    const until = performance.now() + timeoutMs
+    for (;;) {
+      try { return await this.control.call('GET', '/status') as Record<string, unknown> } catch (error) {
+        if (performance.now() > until) throw new MtorError('NOT_RUNNING', `the appliance did not answer within ${timeoutMs} ms; its output is in ${this.output}`, { cause: error })
+        await new Promise((done) => setTimeout(done, 50))
+      }
+    }
+  }
+
+  /** Resolves once the speech process listens or is idle. */
+  async hearing(timeoutMs = 60_000): Promise<void> {
+    const until = performance.now() + timeoutMs
+    for (;;) {
+      const { speech } = await this.answering(timeoutMs) as { speech: { state: string; engine?: string } }
+      if (speech.state === 'idle' || speech.state === 'listening') return
+      if (performance.now() > until) throw new MtorError('SPEECH_DOWN', `speech is ${speech.state} after ${timeoutMs} ms; its output is in ${this.output}`)
+      await new Promise((done) => setTimeout(done, 100))
+    }
+  }
+
+  /** Kills the daemon at once, without a chance to clean up; it is started again by itself. */
+  killCore(): void { this.#child?.kill('SIGKILL') }
+
+  async stop(): Promise<void> {
+    if (!this.#wanted) return
+    this.#wanted = false
+    const child = this.#child
+    if (child && child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGTERM')
+      const patience = setTimeout(() => child.kill('SIGKILL'), 15_000)
+      await this.#exited
+      clearTimeout(patience)
+    }
+    closeSync(this.#out)
+  }
+}
