@@ -39,9 +39,10 @@ function checkModels() {
   if (!existsSync(join(root, 'appliance/speech/models.ts'))) return
   const startedMs = performance.now()
   const result = spawnSync(join(root, 'node_modules/.bin/node'), ['--no-warnings', '--input-type=module', '-e',
-    `import { checkModels } from '${pathToFileURL(join(root, 'appliance/speech/models.ts'))}'\nfor (const line of await checkModels()) console.log(line)`], { encoding: 'utf8' })
-  if (result.status === 0 && result.stdout.trim() === '') return done('speech models are the ones that are pinned', startedMs)
-  missing(`speech models: ${(result.stdout + result.stderr).trim().split('\n').slice(0, 5).join('\n  ')}`)
+    `import { checkModels } from '${pathToFileURL(join(root, 'appliance/speech/models.ts'))}'\nconst { ok, message, advice } = await checkModels()\nconsole.log(ok ? message : [message, advice].join(' '))\nprocess.exitCode = ok ? 0 : 1`], { encoding: 'utf8' })
+  const said = (result.stdout || result.stderr).trim().split('\n')
+  if (result.status === 0) done(`speech models: ${said[0]}`, startedMs)
+  else missing(`speech models: ${said.slice(-5).join('\n  ')}`)
 }
 
 /** Runs `setUp` as a command does: what went wrong is printed, and the process ends with 1. */
