@@ -117,8 +117,15 @@ export class Dispatcher {
     return ended
   }
 
+  /** A sequence only waits for its steps: if it took a place, sixteen of them would leave none for the steps. */
+  get #occupied(): number {
+    let count = 0
+    for (const { job } of this.#running.values()) if (job.envelope.type !== 'sequence.run') count += 1
+    return count
+  }
+
   #pump(): void {
-    while (this.#accepting && this.#running.size < this.#o.concurrency) {
+    while (this.#accepting && this.#occupied < this.#o.concurrency) {
       const job = this.#queue.next()
       if (!job) return
       const abort = new AbortController()

@@ -42,6 +42,8 @@ export interface Voice {
 const VOICE_IDENTITY: Identity = { client: 'voice', role: 'operator', kind: 'voice' }
 /** A spotted stop word is often also the utterance that follows it: not to be carried out twice. */
 const STOP_ECHO_MS = 3_000
+/** Announcements that wait for the speech process: no more, and no longer, than anybody would want to hear afterwards. */
+const MOST_UNSAID = 10, UNSAID_MS = 60_000
 
 /**
  * Turns sentences into submissions and answers into sentences. Text (CLI) and voice go the same way: dialogue,
@@ -52,6 +54,7 @@ export class Conversation {
   #lastSaid: string | undefined
   #lastStopMs = -Infinity
   #speakingMs: number | undefined
+  readonly #unsaid: { text: string; untilMs: number }[] = []
 
   constructor(options: { dialogue: Dialogue; service: IntentService; hub: Hub; clock: Clock; voice: () => Voice | undefined; answerWindowMs: number }) { this.#o = options }
 
@@ -114,6 +117,9 @@ export class Conversation {
       case 'speaking':
         if (message.state === 'started') this.#speakingMs = message.atMs
         return
+      case 'ready':
+        for (const { text, untilMs } of this.#unsaid.splice(0)) if (this.#o.clock.monoMs() < untilMs) void this.#say(text)
+        return
       case 'wake-timeout':
         hub.system({ severity: 'debug', component: 'speech', name: 'wake.timeout' })
         return
@@ -168,9 +174,12 @@ export class Conversation {
     return voice.speak(text).then(() => true, () => false)
   }
 
-  /** Says something unasked: an announcement. */
+  /** Says something unasked: an announcement. While the speech process is down it is kept, and said once that is back. */
   announce(text: string): void {
     this.#lastSaid = text
-    void this.#say(text)
+    void this.#say(text).then((said) => {
+      if (said || this.#unsaid.length >= MOST_UNSAID) return
+      this.#unsaid.push({ text, untilMs: this.#o.clock.monoMs() + UNSAID_MS })
+    })
   }
 }
