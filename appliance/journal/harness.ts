@@ -30,9 +30,9 @@ export class SqliteHarness implements JournalHarness {
     return harness
   }
 
-  create(): SqliteJournal {
+  create(overrides: Partial<SqliteJournalOptions> = {}): SqliteJournal {
     return new SqliteJournal({
-      file: this.file, clock: this.clock, maxFinished: 100_000, archiveMaxBytes: 1 << 28, ...this.#options,
+      file: this.file, clock: this.clock, maxFinished: 100_000, archiveMaxBytes: 1 << 28, ...this.#options, ...overrides,
       onEvent: (event) => {
         this.events.push(event)
         for (const listener of this.#listeners) listener(event)
@@ -50,7 +50,10 @@ export class SqliteHarness implements JournalHarness {
   /** Resolves with the first event of this name, past or future. */
   event(name: string): Promise<SystemEventInput> {
     const past = this.events.find((event) => event.name === name)
-    if (past) return Promise.resolve(past)
+    return past ? Promise.resolve(past) : this.nextEvent(name)
+  }
+
+  nextEvent(name: string): Promise<SystemEventInput> {
     return new Promise((resolve) => { this.#listeners.push((event) => { if (event.name === name) resolve(event) }) })
   }
 

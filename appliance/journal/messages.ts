@@ -3,9 +3,10 @@ import type { SystemEventInput } from '../contracts/events.ts'
 import type { JournalStats } from './port.ts'
 
 /**
- * What the core's thread and the journal's thread say to each other. Both ways one JSON string carries everything
- * of one turn: measured on these messages, a string costs about half of a structured clone, and one post per item
- * costs more than the item (see bench/journal.ts).
+ * What the core's thread and the journal's thread say to each other. Both ways one JSON string carries everything of
+ * one turn: for 64 accepts there and back about 0.18 ms, as much as a structured clone of them, and half of a post for
+ * each. Strings, because each request is then made into one when it is submitted, and one that cannot be does not
+ * spoil the others of its turn.
  */
 export type Request = [sequence: number, operation: string, args: unknown]
 

@@ -25,31 +25,27 @@ export interface OpenOptions { file: string; wallMs?: number; onEvent(event: Sys
  */
 export function openJournal({ file, wallMs, onEvent }: OpenOptions): { db: DatabaseSync; counters: Counters } {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  const corrupt = (message: string, aside: string | undefined, data = {}) => onEvent({ severity: 'critical', component: 'journal', name: 'journal.corrupt', code: 'JOURNAL_CORRUPT',
+    message: `${message}; ${aside ? `the file was set aside as ${basename(aside)}` : 'it had been set aside'}`, data: { ...(aside ? { file: basename(aside) } : {}), ...data } })
   const stored = readCounters(file)
-  const counters: Counters = stored ?? { schema: SCHEMA_VERSION, boot: 0, bootId: '', epochs: {} }
-  finishRescue(file)
-  let fresh = !existsSync(file) || statSync(file).size === 0
-  let damaged = false
+  const counters: Counters = structuredClone(stored ?? { schema: SCHEMA_VERSION, boot: 0, bootId: '', epochs: {} })
+  if (existsSync(`${file}.rescued`)) corrupt('The rescue of a damaged journal had been interrupted and was finished', finishRescue(file, wallMs))
+  const fresh = !existsSync(file) || statSync(file).size === 0
+  if (fresh && stored) onEvent({ severity: 'error', component: 'journal', name: 'journal.missing', code: 'JOURNAL_CORRUPT', message: `${basename(file)} is gone or empty although it has been used; a new one is started` })
   let db: DatabaseSync
   try {
     db = prepare(file, fresh, stored)
   } catch (error) {
     if (!isCorrupt(error)) throw error
     const saved = rescueInto(`${file}.rescue`, file, counters)
+    if (!stored && wallMs !== undefined) raiseEpochs(counters, Math.floor(wallMs / 1000))
+    writeCounters(file, counters)
     renameSync(`${file}.rescue`, `${file}.rescued`)
-    const aside = setAside(file, wallMs)
-    finishRescue(file)
-    damaged = true
+    corrupt(error instanceof Error ? error.message : String(error), finishRescue(file, wallMs), saved)
     db = prepare(file, false, undefined)
-    fresh = true
-    onEvent({ severity: 'critical', component: 'journal', name: 'journal.corrupt', code: 'JOURNAL_CORRUPT',
-      message: `${error instanceof Error ? error.message : String(error)}; the file was set aside as ${basename(aside)}`, data: { file: basename(aside), ...saved } })
   }
   try {
-    takeLarger(db, counters)
-    if (fresh && (damaged || stored)) burnEpochs(db, counters, stored ? undefined : wallMs)
-    if (fresh && stored && !damaged) onEvent({ severity: 'error', component: 'journal', name: 'journal.missing', code: 'JOURNAL_CORRUPT', message: `${basename(file)} was gone or empty although it had been used; a new one was started` })
-    counters.schema = SCHEMA_VERSION
+    reconcile(db, counters)
     if (JSON.stringify(counters) !== JSON.stringify(stored)) writeCounters(file, counters)
     return { db, counters }
   } catch (error) {
@@ -110,29 +106,29 @@ function checkUnfinished(db: DatabaseSync) {
   }
 }
 
-/** Of the database and its side copy the larger number is believed. */
-function takeLarger(db: DatabaseSync, counters: Counters) {
+/**
+ * Of the database and its side copy the larger number is believed. Where the side copy is ahead, the sequence numbers
+ * of that epoch are not known (the database was lost), so it may not be used any more: claims with it are refused as
+ * stale until nextEpoch.
+ */
+function reconcile(db: DatabaseSync, counters: Counters) {
   const meta = new Map(db.prepare('SELECT key, value FROM meta').all().map((row) => [row.key as string, row.value as string]))
   const boot = Number(meta.get('boot') ?? 0)
   if (boot > counters.boot) Object.assign(counters, { boot, bootId: meta.get('bootId') ?? '' })
-  for (const row of db.prepare('SELECT device, epoch FROM device').all()) {
-    counters.epochs[row.device as string] = Math.max(row.epoch as number, counters.epochs[row.device as string] ?? 0)
+  const devices = new Map(db.prepare('SELECT device, epoch FROM device').all().map((row) => [row.device as string, row.epoch as number]))
+  for (const [device, epoch] of devices) counters.epochs[device] = Math.max(epoch, counters.epochs[device] ?? 0)
+  for (const [device, epoch] of Object.entries(counters.epochs)) {
+    if (devices.get(device) === epoch) continue
+    counters.epochs[device] = epoch + 1
+    db.prepare('INSERT OR REPLACE INTO device(device, epoch, sequence) VALUES (?, ?, 0)').run(device, epoch + 1)
   }
+  counters.schema = SCHEMA_VERSION
 }
 
-/**
- * After a lost database the sequence numbers of the latest epochs are not known, so these epochs may not be used any
- * more: claims with them are refused as stale until nextEpoch. Where even the side copy is lost, Unix seconds are
- * larger than any number that was counted up.
- */
-function burnEpochs(db: DatabaseSync, counters: Counters, wallMs: number | undefined) {
-  const floor = wallMs === undefined ? 0 : Math.floor(wallMs / 1000)
-  if (floor) counters.floor = floor
-  for (const device of Object.keys(counters.epochs)) {
-    const epoch = Math.max(counters.epochs[device]! + 1, floor)
-    counters.epochs[device] = epoch
-    db.prepare('INSERT OR REPLACE INTO device(device, epoch, sequence) VALUES (?, ?, 0)').run(device, epoch)
-  }
+/** With both copies damaged, Unix seconds are larger than any number that was counted up. */
+function raiseEpochs(counters: Counters, floor: number) {
+  counters.floor = floor
+  for (const device of Object.keys(counters.epochs)) counters.epochs[device] = Math.max(counters.epochs[device]!, floor)
 }
 
 /**
@@ -145,20 +141,23 @@ function rescueInto(target: string, damaged: string, counters: Counters) {
   try { return rescue(damaged, db, counters) } finally { db.close() }
 }
 
-/** Puts a complete rescued journal into the place of one that was set aside. */
-function finishRescue(file: string) {
-  if (!existsSync(`${file}.rescued`)) return
-  if (existsSync(file)) rmSync(`${file}.rescued`)
-  else renameSync(`${file}.rescued`, file)
+/** Sets the damaged journal aside and puts the rescued one, if it is complete, into its place. Returns the damaged one's new name. */
+function finishRescue(file: string, wallMs: number | undefined): string | undefined {
+  if (!existsSync(`${file}.rescued`)) return undefined
+  const aside = existsSync(file) ? setAside(file, wallMs) : undefined
+  renameSync(`${file}.rescued`, file)
   syncFolder(dirname(file))
+  return aside
 }
 
-/** Renames the file with its write-ahead log; returns the new name. */
+/** Renames the file with its write-ahead log, if there is something in it; returns the new name. Shared memory is made anew by whoever opens it. */
 function setAside(file: string, wallMs: number | undefined): string {
   const time = wallMs === undefined ? 'unknown-time' : new Date(wallMs).toISOString().replace(/[-:]|\.\d+/g, '')
   let aside = `${file}.corrupt-${time}`
   for (let i = 2; existsSync(aside); i++) aside = `${file}.corrupt-${time}-${i}`
-  for (const suffix of SUFFIXES) if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix)
+  if (statSync(`${file}-wal`, { throwIfNoEntry: false })?.size) renameSync(`${file}-wal`, `${aside}-wal`)
+  renameSync(file, aside)
+  for (const suffix of ['-wal', '-shm']) rmSync(file + suffix, { force: true })
   syncFolder(dirname(file))
   return aside
 }

@@ -128,7 +128,7 @@ export class SqliteJournal implements Journal {
     if (this.#failure) return Promise.reject(this.#failure)
     if (this.#pending.size >= MAX_PENDING) return Promise.reject(new MtorError('BUSY', `${MAX_PENDING} requests already wait for the disk`))
     return new Promise<T>((resolve, reject) => {
-      const text = `[${++this.#sequence},"${operation}",${JSON.stringify(args)}]`
+      const text = `[${++this.#sequence},"${operation}",${jsonOf(args)}]`
       this.#pending.set(this.#sequence, { resolve: resolve as Pending['resolve'], reject, atMs: this.#options.clock.monoMs() })
       this.#outbox.push(text)
       this.#deadline ??= this.#options.clock.setTimeout(() => { this.#checkDeadline() }, this.#timeoutMs)
@@ -158,9 +158,9 @@ export class SqliteJournal implements Journal {
         const message = JSON.parse(text) as FromWorker
         if (message.failed) failure = errorOf(message.failed)
         if (message.ready) {
+          if (this.#opened) this.#event({ severity: 'info', component: 'journal', name: 'journal.recovered', message: 'The journal\'s thread runs again' })
           this.#opened = true
           this.#failure = undefined
-          this.#restartMs = 0
           resolve()
         }
         this.#receive(message)
@@ -182,6 +182,7 @@ export class SqliteJournal implements Journal {
 
   #receive({ replies, events, stats }: FromWorker) {
     if (stats) this.#stats = stats
+    if (replies) this.#restartMs = 0
     if (replies && this.#stalled) {
       this.#stalled = false
       this.#event({ severity: 'info', component: 'journal', name: 'journal.resumed', message: 'The journal answers again' })
@@ -242,6 +243,10 @@ export class SqliteJournal implements Journal {
   }
 
   #event(event: SystemEventInput) { this.#options.onEvent?.(event) }
+}
+
+function jsonOf(value: unknown): string {
+  try { return JSON.stringify(value) } catch (error) { throw new MtorError('MALFORMED', `The journal takes what JSON can hold: ${String(error)}`, { cause: error }) }
 }
 
 const errorOf = ({ code, message, hint }: { code: MtorError['code']; message: string; hint: string }) => new MtorError(code, message, { hint })

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { MtorError } from '../contracts/errors.ts'
 import type { SystemEventInput } from '../contracts/events.ts'
@@ -15,6 +15,7 @@ import { Store, type ListQuery } from './store.ts'
 const options = workerData as WorkerOptions
 const port = parentPort!
 const gate = new Int32Array(options.gate)
+/** A fault injector in another process leaves one JournalFault as JSON in this file (written elsewhere and renamed). */
 const faultFile = process.env.MTOR_JOURNAL_FAULT_FILE
 /** After a failure the file is opened again at most this often, ms. */
 const REOPEN_MS = 250
@@ -51,7 +52,6 @@ const OPERATIONS: Record<string, (store: Store, args: never) => unknown> = {
   put: (s, input: { key: string; value?: unknown }) => s.put(input),
   read: (s, key: string) => s.read(key),
   keys: (s, prefix: string) => s.keys(prefix),
-  fault: (s, fault: JournalFault) => inject(s, fault),
 }
 
 function open() {
@@ -142,22 +142,27 @@ function archiveStep() {
   }
 }
 
-function inject(store: Store, fault: JournalFault) {
+function inject(fault: JournalFault) {
   if (fault.crash) process.exit(70)
   if (fault.full !== undefined) {
     full = fault.full
-    store.limitSize(full)
+    store?.limitSize(full)
   }
   if (fault.stallMs) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fault.stallMs)
 }
 
-/** A fault injector in another process leaves one JSON fault in the file that the environment names. */
-function faultFromFile() {
-  try {
-    const text = readFileSync(faultFile!, 'utf8')
-    rmSync(faultFile!)
-    if (store) inject(store, JSON.parse(text) as JournalFault)
-  } catch { /* none there */ }
+/** Faults are put in before the group, and also while the file is out of reach. */
+function takeFaults(waiting: Request[]): Request[] {
+  if (faultFile && existsSync(faultFile)) {
+    const fault = JSON.parse(readFileSync(faultFile, 'utf8')) as JournalFault
+    rmSync(faultFile)
+    inject(fault)
+  }
+  const faults = waiting.filter(([, operation]) => operation === 'fault')
+  for (const [, , fault] of faults) inject(fault as JournalFault)
+  if (!faults.length) return waiting
+  post({ replies: faults.map(([sequence]) => [sequence]) })
+  return waiting.filter(([, operation]) => operation !== 'fault')
 }
 
 function close() {
@@ -171,9 +176,9 @@ port.on('message', (first: string) => {
   const waiting: Request[] = JSON.parse(first)
   for (let more = receiveMessageOnPort(port); more; more = receiveMessageOnPort(port)) for (const request of JSON.parse(more.message) as Request[]) waiting.push(request)
   while (Atomics.load(gate, 0) === 1) Atomics.wait(gate, 0, 1)
-  if (faultFile) faultFromFile()
   const last = waiting.at(-1)![1] === 'close' ? waiting.pop() : undefined
-  for (let i = 0; i < waiting.length; i += options.maxGroup) commit(waiting.slice(i, i + options.maxGroup))
+  const group = takeFaults(waiting)
+  for (let i = 0; i < group.length; i += options.maxGroup) commit(group.slice(i, i + options.maxGroup))
   if (last) close()
   housekeeping()
 })
