@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { stringify } from 'yaml'
@@ -35,7 +35,7 @@ export class Appliance {
 
   /** @param settings configuration on top of: state in `dir`, MQTT on a free loopback port, no sound card */
   constructor(dir: string, settings: Record<string, unknown>, options: { firstLight?: boolean } = {}) {
-    this.dir = dir
+    this.dir = resolve(dir)
     this.#settings = settings
     this.#firstLight = options.firstLight ?? false
   }
@@ -48,6 +48,7 @@ export class Appliance {
   get mqttUrl() { return `mqtt://127.0.0.1:${this.#port}` }
   get stopSocket() { return join(this.runDir, 'stop.sock') }
   get runFile() { return join(this.runDir, 'appliance.json') }
+  get #faultFile() { return join(this.dir, 'journal-fault.json') }
   get pid() { return this.#child?.pid }
   get control() { return new ControlClient(join(this.runDir, 'control.sock')) }
 
@@ -66,7 +67,7 @@ export class Appliance {
 
   #spawn(): void {
     this.starts += 1
-    const child = spawn(process.execPath, [MAIN, '--config', this.configFile, ...(this.#firstLight ? [] : ['--no-first-light'])], { stdio: ['ignore', this.#out, this.#out] })
+    const child = spawn(process.execPath, [MAIN, '--config', this.configFile, ...(this.#firstLight ? [] : ['--no-first-light'])], { stdio: ['ignore', this.#out, this.#out], env: { ...process.env, MTOR_JOURNAL_FAULT_FILE: this.#faultFile } })
     this.#child = child
     this.#exited = new Promise((done) => {
       child.once('exit', () => { done(); if (this.#wanted) setTimeout(() => { if (this.#wanted) this.#spawn() }, RESTART_MS) })
@@ -97,6 +98,13 @@ export class Appliance {
 
   /** Kills the daemon at once, without a chance to clean up; it is started again by itself. */
   killCore(): void { this.#child?.kill('SIGKILL') }
+
+  /** From its next transaction on the journal stands still for this long, as on a disk that hangs. */
+  stallJournal(stallMs: number): void {
+    const file = this.#faultFile
+    writeFileSync(`${file}.new`, JSON.stringify({ stallMs }))
+    renameSync(`${file}.new`, file)
+  }
 
   async stop(): Promise<void> {
     if (!this.#wanted) return
