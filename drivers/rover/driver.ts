@@ -5,7 +5,7 @@ import type { CommandOptions, CommandResult, Driver, DriverEvents, PastOutcome }
 import { commandMessage, measuredData, pastOutcomeOf, roverState } from './commands.ts'
 import { Execution, type ExecutionLimits } from './execution.ts'
 import { RoverLink } from './link.ts'
-import { BOOT_CAUSE, FLAG, MESSAGES, nameOf, STATUS, STOP_CAUSE, STOP_REASON, type Message, type MessageOf, type ResultFields } from './protocol.ts'
+import { BOOT_CAUSE, FLAG, MESSAGES, nameOf, OUTCOME, STATUS, STOP_CAUSE, STOP_REASON, type Message, type MessageOf, type ResultFields } from './protocol.ts'
 import { STOP_REPEATS } from './stop-line.ts'
 
 export interface RoverDriverOptions {
@@ -56,7 +56,7 @@ export class RoverDriver implements Driver {
   #executions = new Map<string, Execution>()
   #questions = new Map<string, Set<(result: ResultFields) => void>>()
   #waiting = new Set<() => void>()
-  /** A stop that the controller has not confirmed yet. */
+  /** A stop after which the controller has not yet said that it stands still. */
   #stop: { reason: keyof typeof STOP_REASON; rounds: number; timer: Timer | undefined } | undefined
   #emergencies = 0
   #tickTimer: Timer | undefined
@@ -250,7 +250,11 @@ export class RoverDriver implements Driver {
   }
 
   #reply(reply: MessageOf<'REPLY'>): void {
-    if (reply.command === MESSAGES.STOP.code) { if (reply.status === STATUS.ok) this.#clearStop(); return }
+    if (reply.command === MESSAGES.STOP.code) {
+      // While it says "running" the wheels still brake; a command sent now would be refused as busy.
+      if (reply.status === STATUS.ok && reply.outcome !== OUTCOME.running) this.#clearStop()
+      return
+    }
     if (reply.status === STATUS.staleEpoch && reply.epoch === this.#epoch) this.#fence(reply.currentEpoch)
     else if (reply.command === MESSAGES.HELLO.code && reply.epoch === this.#epoch && reply.status === STATUS.ok && !this.#ready) {
       this.#ready = true
@@ -303,7 +307,7 @@ export class RoverDriver implements Driver {
     this.#link.write(...Array.from({ length: STOP_REPEATS }, () => message))
   }
 
-  /** Writes the stop three times at once, and again until the controller confirms it (also after a reconnect within that time). */
+  /** Writes the stop three times at once, and again until the controller says that it stands still (also after a reconnect within that time). */
   #beginStop(reason: keyof typeof STOP_REASON): void {
     this.#clearStop()
     if (!this.#running) return

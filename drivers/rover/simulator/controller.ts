@@ -11,6 +11,8 @@ export const LOW_BATTERY_FRACTION = 0.1
 export const CUT_OFF_BATTERY_FRACTION = 0.05
 /** How long the controller is dark after a brown-out, ms. */
 export const REBOOT_MS = 300
+/** A tick that comes later than this means that the simulator got no processor time; the log says so. */
+export const LATE_TICK_MS = 100
 const TELEMETRY_MS = 100
 const PROGRESS_MS = 200
 
@@ -34,7 +36,8 @@ const isCommand = (message: Message): message is Command => message.type === 'MO
 /** The firmware of the simulated rover: fencing, dead man, motion, fate of commands. Call `tick` every few milliseconds. */
 export class Controller {
   #parts: ControllerParts
-  #running: { message: Command; record: CommandRecord } | undefined
+  /** `ending` is set while the wheels brake: the command ends, with what was measured, when they stand still. */
+  #running: { record: CommandRecord; ending?: keyof typeof OUTCOME } | undefined
   #usualSpeedMmps = 500
   #lastHeartbeatMs = -Infinity
   #lastTickMs = 0
@@ -84,7 +87,7 @@ export class Controller {
     if (message.type === 'STOP') {
       log('received', { command: 'STOP', reason: nameOf(STOP_REASON, message.reason), verdict: 'ok' })
       this.#halt('stop', message.reason)
-      this.#reply(message, 'ok')
+      this.#reply(message, 'ok', this.#parts.motion.moving ? { ...NOTHING, outcome: OUTCOME.running, ...this.#measured() } : NOTHING)
       return
     }
     if (message.type === 'GET_TELEMETRY') { this.#sendTelemetry(); return }
@@ -137,10 +140,11 @@ export class Controller {
     const record: CommandRecord = { epoch: message.epoch, sequence: message.sequence, command: message.type, intentId: message.intentId, ...NOTHING, outcome: OUTCOME.running }
     const goal = this.#goalOf(message)
     let verdict = this.#judge(message, goal)
+    log('received', { ...facts(message), verdict })
     // The sequence is burned before anything turns, so that neither a copy nor a power cut can make it run twice.
     if (verdict === 'ok' && !this.#stored(() => memory.put(goal ? record : { ...record, outcome: OUTCOME.done, headingCdeg: this.#measured().headingCdeg }))) verdict = 'storageFault'
-    log('received', { ...facts(message), verdict })
     if (verdict !== 'ok') {
+      if (verdict === 'storageFault') log('refused', { ...facts(message), verdict })
       const refused = { ...record, outcome: OUTCOME.refused, refusal: STATUS[verdict] }
       this.#stored(() => memory.put(refused))
       this.#reply(message, verdict, refused)
@@ -151,7 +155,7 @@ export class Controller {
     if (message.type === 'SET_LIGHT') motion.lightFraction = message.fraction255 / 255
     if (goal) {
       motion.begin(goal)
-      this.#running = { message, record }
+      this.#running = { record }
       this.#wasMoving = true
       this.#stalled = false
       this.#nextProgressMs = this.#parts.clock.monoMs() + PROGRESS_MS
@@ -206,6 +210,7 @@ export class Controller {
       if (now < this.#darkUntilMs) return
       this.powerOn('brownOut')
     }
+    if (now - this.#lastTickMs > LATE_TICK_MS) this.#parts.log('late', { byMs: round(now - this.#lastTickMs) })
     // A late tick must not let the wheels turn past the moment at which the dead man was due.
     const deadManMs = this.#lastHeartbeatMs + DEAD_MAN_MS
     const dueInside = motion.goal && deadManMs < now
@@ -217,10 +222,7 @@ export class Controller {
     if (beforeMs < now) motion.advance((now - beforeMs) / 1000 * speedFactor)
     this.#lastTickMs = now
     if (this.#darkUntilMs !== undefined) return
-    if (this.#wasMoving && !motion.moving) {
-      this.#wasMoving = false
-      this.#parts.log('motion.standstill', this.#truth())
-    }
+    this.#checkStandstill()
     if (this.#running && now >= this.#nextProgressMs) {
       this.#nextProgressMs = now + PROGRESS_MS
       const { epoch, sequence } = this.#running.record
@@ -232,23 +234,32 @@ export class Controller {
     }
   }
 
+  #checkStandstill(): void {
+    if (!this.#wasMoving || this.#parts.motion.moving) return
+    this.#wasMoving = false
+    this.#parts.log('motion.standstill', this.#truth())
+    if (this.#running?.ending) this.#finish(this.#running.ending)
+  }
+
   #ended(end: GoalEnd): void {
     if (end === 'brownOut') { this.brownOut(); return }
     if (end === 'stalled') { this.#stalled = true; this.#halt('stalled', 0); return }
     this.#parts.log('motion.stop', { ...this.#ticket(), cause: 'done', ...this.#measured() })
-    this.#finish('done')
+    if (this.#running) this.#running.ending = 'done'
+    this.#checkStandstill()
   }
 
   /** Brakes and records why; a STOP while nothing moves changes nothing. */
   #halt(cause: Stop, reason: number): void {
     const { motion, log, send, clock } = this.#parts
-    if (!motion.goal && !this.#running) return
+    if (!motion.goal || !this.#running) return
     const { epoch, sequence } = this.#ticket()
     if (cause === 'deadMan') log('deadman', { epoch, sequence, sinceHeartbeatMs: clock.monoMs() - this.#lastHeartbeatMs })
     log('motion.stop', { ...this.#ticket(), cause, ...this.#measured(), speedMps: round(motion.speedMps) })
     motion.brake()
     send({ type: 'STOPPED', epoch, sequence, cause: STOP_CAUSE[cause], reason })
-    this.#finish(cause === 'stop' ? 'stopped' : cause)
+    this.#running.ending = cause === 'stop' ? 'stopped' : cause
+    this.#checkStandstill()
   }
 
   #finish(outcome: keyof typeof OUTCOME): void {

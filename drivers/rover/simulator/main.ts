@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { systemClock } from '../../../appliance/contracts/clock.ts'
 import { MtorError, toMtorError } from '../../../appliance/contracts/errors.ts'
 import { ControlSocket, type ControlCommand } from './control.ts'
-import { Controller } from './controller.ts'
+import { Controller, LATE_TICK_MS } from './controller.ts'
 import { DIRECTIONS, Line, NO_FAULTS } from './line.ts'
 import { Memory } from './memory.ts'
 import { Motion } from './motion.ts'
@@ -87,8 +87,12 @@ async function main(): Promise<void> {
     clock, random,
     onMessage: (message) => {
       if (message instanceof MtorError) log('frame.invalid', { message: message.message })
-      // The model is brought up to now first, so that a message meets the controller as it is at this moment.
-      else { controller.tick(); controller.receive(message) }
+      else {
+        // The model is brought up to now first, so that a message meets the controller as it is at this moment. Not for a heartbeat:
+        // if this process got no time, heartbeats that came in time are still waiting here, and a real controller would have seen them.
+        if (message.type !== 'HEARTBEAT') controller.tick()
+        controller.receive(message)
+      }
       schedule()
     },
     write: (bytes) => pty.write(bytes),
@@ -135,18 +139,24 @@ async function main(): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   let parentGone = false
   const tick = () => {
+    clearTimeout(timer)
     timer = undefined
+    const lateMs = clock.monoMs() - dueMs
+    // Late timers run before what has arrived is read; see above for why reading must come first then.
+    if (lateMs > LATE_TICK_MS) { dueMs = Infinity; setImmediate(tick); return }
     controller.tick()
     if (parentGone && !motion.moving) end('parent gone')
     schedule()
   }
   let timerMs = 0
+  let dueMs = 0
   // A motion that has just begun must not wait out the longer idle tick.
   function schedule(): void {
     const wantedMs = motion.moving ? TICK_MOVING_MS : TICK_IDLE_MS
     if (timer && timerMs <= wantedMs) return
     clearTimeout(timer)
     timerMs = wantedMs
+    dueMs = clock.monoMs() + wantedMs
     timer = setTimeout(tick, wantedMs)
   }
   const end = (signal: string) => {
