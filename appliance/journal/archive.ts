@@ -8,6 +8,8 @@ import { isCorrupt } from './sqlite-errors.ts'
 
 /** The archive is split into about this many files, so that dropping the oldest gives back a small share of it. */
 const FILES = 8
+/** After a failure to write, accepting goes on without the archive for this long, ms. */
+const PAUSE_MS = 5_000
 
 /**
  * Finished intents that left the journal: `NAME.archive-N.sqlite` beside it, N growing. Files beyond `maxBytes`
@@ -20,6 +22,7 @@ export class Archive {
   readonly #onEvent: (event: SystemEventInput) => void
   readonly #open = new Map<number, DatabaseSync>()
   #current = 0
+  #pausedUntilMs = 0
 
   constructor(journalFile: string, maxBytes: number, onEvent: (event: SystemEventInput) => void) {
     this.#folder = dirname(journalFile)
@@ -28,31 +31,41 @@ export class Archive {
     this.#onEvent = onEvent
   }
 
-  /** Stores rows of `intent` durably; returns the number of the file they are in. */
-  append(rows: Row[]): number {
-    this.#current ||= Math.max(1, ...this.#numbers())
-    if (this.#bytes(this.#current) > this.#maxBytes / FILES) this.#current += 1
-    try {
-      const db = this.#database(this.#current)
-      db.exec('BEGIN IMMEDIATE')
+  /** Stores rows of `intent` durably; returns the number of the file they are in, or undefined while the archive cannot be written. */
+  append(rows: Row[]): number | undefined {
+    if (performance.now() < this.#pausedUntilMs) return undefined
+    for (;;) {
+      this.#current ||= Math.max(1, ...this.#numbers())
+      if (this.#bytes(this.#current) > this.#maxBytes / FILES) this.#current += 1
       try {
-        const insert = db.prepare('INSERT OR REPLACE INTO entry(id, json) VALUES (?, ?)')
-        // Of a damaged row only the id is kept, by the journal.
-        for (const row of rows) if (isIntact(row)) insert.run(row.id as string, JSON.stringify(entryOf(row)))
-        db.exec('COMMIT')
+        this.#store(rows)
+        this.#dropOldest()
+        return this.#current
       } catch (error) {
-        if (db.isTransaction) db.exec('ROLLBACK')
-        throw error
+        this.#close(this.#current)
+        this.#onEvent({ severity: 'error', component: 'journal', name: 'journal.archive-failed', code: isCorrupt(error) ? 'JOURNAL_CORRUPT' : 'JOURNAL_UNAVAILABLE', message: `${this.#path(this.#current)}: ${String(error)}` })
+        if (!isCorrupt(error)) {
+          this.#pausedUntilMs = performance.now() + PAUSE_MS
+          return undefined
+        }
+        // The damaged file stays as it is; what comes next goes into a new one.
+        this.#current += 1
       }
+    }
+  }
+
+  #store(rows: Row[]) {
+    const db = this.#database(this.#current)
+    db.exec('BEGIN IMMEDIATE')
+    try {
+      const insert = db.prepare('INSERT OR REPLACE INTO entry(id, json) VALUES (?, ?)')
+      // Of a damaged row only the id is kept, by the journal.
+      for (const row of rows) if (isIntact(row)) insert.run(row.id as string, JSON.stringify(entryOf(row)))
+      db.exec('COMMIT')
     } catch (error) {
-      this.#close(this.#current)
-      // What comes next goes into a new file, and the damaged one stays as it is.
-      if (isCorrupt(error)) this.#current += 1
+      if (db.isTransaction) db.exec('ROLLBACK')
       throw error
     }
-    const file = this.#current
-    this.#dropOldest()
-    return file
   }
 
   /** An archived entry; undefined when its file was dropped or cannot be read. */

@@ -169,7 +169,7 @@ export class Store {
   /**
    * Moves up to `limit` of the oldest finished intents beyond `maxFinished` into the archive; dead letters only when
    * nothing else is left. They are durable there before they leave here, so a crash between the two repeats the step.
-   * Returns how many were moved.
+   * Returns how many were moved: 0 when there is nothing to do, or the archive cannot be written at present.
    */
   archiveStep(maxFinished: number, limit: number): number {
     const count = Math.min(limit, this.#counts.finished - maxFinished)
@@ -177,6 +177,7 @@ export class Store {
     let rows = this.#all('SELECT * FROM intent WHERE final IS NOT NULL AND deadLetter = 0 ORDER BY n LIMIT ?', count)
     if (!rows.length) rows = this.#all('SELECT * FROM intent WHERE deadLetter = 1 ORDER BY n LIMIT ?', count)
     const file = this.#archive.append(rows)
+    if (file === undefined) return 0
     this.transact(() => {
       for (const row of rows) {
         this.#run('INSERT INTO archived(id, hash, file) VALUES (?, ?, ?)', row.id as string, row.hash as Uint8Array, file)

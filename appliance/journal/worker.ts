@@ -26,7 +26,6 @@ let store: Store | undefined
 let full = false
 let down: { error: MtorError; timer: NodeJS.Timeout } | undefined
 let archiving = false
-let archiveFailed = false
 let events: SystemEventInput[] = []
 
 const archive = new Archive(options.file, options.archiveMaxBytes, (event) => { events.push(event) })
@@ -112,34 +111,25 @@ function reopen() {
   }
 }
 
+/** After the answers of a group, so that nobody waits for it. */
 function housekeeping() {
-  if (!store) return
   try {
-    store.checkpoint()
-  } catch (error) { fail(error); post({}); return }
-  const over = store.stats().finished - store.stats().archivedTotal - options.maxFinished
-  if (!archiving && over > 0 && over >= ARCHIVE_STEP && !archiveFailed) {
-    archiving = true
-    setImmediate(archiveStep)
-  }
+    store?.checkpoint()
+  } catch (error) { fail(error) }
+  const stats = store?.stats()
+  if (stats && !archiving && stats.finished - stats.archivedTotal - options.maxFinished >= ARCHIVE_STEP) archiveStep()
 }
 
 /** One step, then whatever waits, then the next step. */
 function archiveStep() {
-  archiving = false
-  if (!store) return
   try {
-    const moved = store.archiveStep(options.maxFinished, ARCHIVE_STEP)
-    if (moved) post({ stats: store.stats() })
-    archiving = moved > 0
-    if (archiving) setImmediate(archiveStep)
+    archiving = store !== undefined && store.archiveStep(options.maxFinished, ARCHIVE_STEP) > 0
   } catch (error) {
-    // Accepting goes on without the archive; it is tried again later.
-    archiveFailed = true
-    setTimeout(() => { archiveFailed = false }, 5_000).unref()
-    events.push({ severity: 'error', component: 'journal', name: 'journal.archive-failed', code: 'JOURNAL_UNAVAILABLE', message: String(error) })
-    post({})
+    archiving = false
+    fail(error)
   }
+  if (archiving) setImmediate(archiveStep)
+  if (archiving || events.length) post({ stats: store?.stats() })
 }
 
 function inject(fault: JournalFault) {
