@@ -180,10 +180,7 @@ async function main(config: Config): Promise<void> {
 
 /** A simulated rover controller of our own, as a child process; the driver reaches it over a pty as over any line. */
 async function startSimulator(config: Config, id: string, hub: Hub): Promise<string> {
-  const simulator = new SimulatorProcess({
-    directory: config.runDir, name: id, logFile: join(config.stateDir, 'log', `${id}-simulator.log`), stateFile: join(config.stateDir, `${id}-simulator.json`), clock,
-    onExit: ({ code, signal }) => { hub.system({ severity: 'warning', component: id, name: 'simulator.exited', message: `the simulated controller ended (${signal ?? code})` }) },
-  })
+  const simulator = new SimulatorProcess({ link: inRunDir(config, `${id}.tty`), logFile: join(config.stateDir, 'log', `${id}-simulator.log`), stateFile: join(config.stateDir, `${id}-simulator.json`), clock, onEvent: (event) => hub.system(event) })
   const { port } = await simulator.start()
   stoppers.push({ what: `simulated ${id}`, stop: () => simulator.stop() })
   return port

@@ -37,7 +37,7 @@ const voice: Measure = {
   async run(context) {
     const dir = mkdtempSync(join(tmpdir(), 'mtor-voice-'))
     const controllerLog = join(dir, 'controller.jsonl')
-    const controller = new SimulatorProcess({ directory: join(dir, 'rover'), name: 'rover', logFile: controllerLog, speedFactor: 20, seed: context.seed })
+    const controller = new SimulatorProcess({ link: join(dir, 'rover.tty'), logFile: controllerLog, speedFactor: 20, seed: context.seed })
     const { port } = await controller.start()
     const appliance = new Appliance(dir, { devices: [{ id: 'rover', driver: 'rover', port }], log: { level: 'debug' }, speech: { device: 'none', speak: { device: 'none' } } })
     try {

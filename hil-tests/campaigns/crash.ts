@@ -27,7 +27,7 @@ const crash: Measure = {
   async run(context) {
     const dir = context.flags.keep ?? mkdtempSync(join(tmpdir(), 'mtor-crash-'))
     const files = { client: join(dir, 'client.jsonl'), controller: join(dir, 'controller.jsonl'), probes: join(dir, 'stops.jsonl'), faults: join(dir, 'faults.jsonl') }
-    const controller = new SimulatorProcess({ directory: join(dir, 'rover'), name: 'rover', logFile: files.controller, stateFile: join(dir, 'rover', 'flash.json'), seed: context.seed })
+    const controller = new SimulatorProcess({ link: join(dir, 'rover.tty'), logFile: files.controller, stateFile: join(dir, 'rover-flash.json'), seed: context.seed })
     const { port } = await controller.start()
     const appliance = new Appliance(dir, { devices: [{ id: 'rover', driver: 'rover', port }], speech: { device: 'none', speak: { device: 'none' } }, journal: { maxFinished: 1_000_000 } })
     let load: IntentLoad | undefined

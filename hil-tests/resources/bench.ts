@@ -30,7 +30,7 @@ export class Bench {
 
   private constructor(name: string, options: { speedFactor: number }) {
     this.name = name
-    this.#controller = new SimulatorProcess({ directory: join(this.dir, 'rover'), name: 'rover', logFile: this.#controllerLog, speedFactor: options.speedFactor })
+    this.#controller = new SimulatorProcess({ link: join(this.dir, 'rover.tty'), logFile: this.#controllerLog, speedFactor: options.speedFactor })
   }
 
   /**
