@@ -123,7 +123,7 @@ export async function main(folder: string, command: string, args: string[] = pro
     if (!names.includes(name)) throw new MtorError('USAGE', `there is no ${command} ${name}; there are: ${names.join(', ') || 'none'}`)
     const measure = await load(folder, name)
     if (values.help) {
-      process.stdout.write(`npm run ${command} -- ${name} [flags]\n${measure.title}\n\n${(measure.flags ?? []).map(({ flag, help }) => `  ${flag.padEnd(12)}  ${help}\n`).join('')}${HELP}\n`)
+      process.stdout.write(`npm run ${command} -- ${name} [flags]\n${measure.title}\n\n${(measure.flags ?? []).map(({ flag, help }) => `  ${(flag.startsWith('--') ? flag : `--${flag}`).padEnd(12)}  ${help}\n`).join('')}${HELP}\n`)
       return 0
     }
     const seed = Number(values.seed ?? 1)
