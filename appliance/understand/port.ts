@@ -7,6 +7,8 @@ export interface Understanding {
   slots: Record<string, unknown>
   /** Required slots the sentence left out; the dialogue asks for them. */
   missing: string[]
+  /** What a missing number is to be multiplied with once it is known: -1 after "drive back". */
+  factors?: Record<string, number>
   /** 0 to 1. Templates: 1 for an exact match, less for tolerated recogniser errors. */
   confidence: number
   /** For proposals: the request in words, e.g. "turn left by 90 degrees". */

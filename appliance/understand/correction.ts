@@ -1,0 +1,70 @@
+import { isNumberWord, NUMBER_WORDS } from './numbers.ts'
+import { UNIT_WORDS } from './quantities.ts'
+import { editDistance, FILLERS, NEGATIONS } from './words.ts'
+
+/** Shorter words are never corrected: too many of them are one letter from another. */
+const LEAST_LENGTH = 5
+const ENDINGS = ['s', 'd', 'ed', 'r', 'er', 'rs', 'ers', 'ing', 'ly', 'y', 'n', 'es', 'ings', 'est']
+
+/**
+ * English words one or two letters from a word of the templates. They mean something else, so they are left as they
+ * are: "drove forward two metres" is a tale, not a command.
+ */
+const REAL_WORDS = new Set(`
+  drove driven droves derive strive thrive alive give forwarded foreword awkward award back beck bark rotated rolling
+  other others smother outside inside towards upward downward onward wayward inward outward
+`.split(/\s+/).filter(Boolean))
+
+/**
+ * Corrects a misspelt word to the one word of the templates it must have been, or leaves it. Bounded so that a
+ * correction cannot change a meaning: only words no template knows, of five letters or more, with the first letter
+ * right, one letter off (two from eight letters on), one nearest candidate alone; never numbers, negations, fillers,
+ * other forms of a known word or other English words near one.
+ */
+export class Correction {
+  readonly #vocabulary: ReadonlySet<string>
+  readonly #byLetter = new Map<string, string[]>()
+  readonly #known = new Map<string, string | undefined>()
+
+  constructor(templateWords: ReadonlySet<string>) {
+    this.#vocabulary = new Set([...templateWords, ...NUMBER_WORDS, ...UNIT_WORDS, ...FILLERS, ...NEGATIONS])
+    for (const word of this.#vocabulary) {
+      if (word.length < LEAST_LENGTH) continue
+      const list = this.#byLetter.get(word[0]!)
+      if (list) list.push(word); else this.#byLetter.set(word[0]!, [word])
+    }
+  }
+
+  of(word: string): string | undefined {
+    if (word.length < LEAST_LENGTH || word.length > 24 || this.#vocabulary.has(word) || isNumberWord(word) || REAL_WORDS.has(word)) return undefined
+    if (this.#known.has(word)) return this.#known.get(word)
+    const found = this.#nearest(word)
+    // Remembered, because a recogniser makes the same mistakes again; forgotten before it can grow.
+    if (this.#known.size > 2_000) this.#known.clear()
+    this.#known.set(word, found)
+    return found
+  }
+
+  #nearest(word: string): string | undefined {
+    if (this.#isOtherForm(word)) return undefined
+    let limit = word.length >= 8 ? 2 : 1
+    let nearest: string[] = []
+    for (const candidate of this.#byLetter.get(word[0]!) ?? []) {
+      const distance = editDistance(word, candidate, candidate.length >= 8 ? limit : Math.min(limit, 1))
+      if (distance > limit || (candidate.length < 8 && distance > 1)) continue
+      if (distance < limit) { limit = distance; nearest = [] }
+      nearest.push(candidate)
+    }
+    return nearest.length === 1 && !isNumberWord(nearest[0]!) ? nearest[0] : undefined
+  }
+
+  /** "turned", "stopping", "drives": another form of a known word says something else. */
+  #isOtherForm(word: string): boolean {
+    return ENDINGS.some((ending) => {
+      if (this.#vocabulary.has(word + ending)) return true
+      if (!word.endsWith(ending)) return false
+      const stem = word.slice(0, -ending.length)
+      return stem.length >= 3 && (this.#vocabulary.has(stem) || this.#vocabulary.has(`${stem}e`) || (stem.at(-1) === stem.at(-2) && this.#vocabulary.has(stem.slice(0, -1))))
+    })
+  }
+}

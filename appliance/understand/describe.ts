@@ -1,0 +1,62 @@
+import { intentDefinition } from '../contracts/intents.ts'
+
+/** A number as it is said: at most three decimals, no trailing zeros. */
+const plain = (value: number) => String(Number(value.toFixed(3)))
+const counted = (value: number, one: string, many = `${one}s`) => `${plain(value)} ${Math.abs(value) === 1 ? one : many}`
+const number = (value: unknown): number | undefined => typeof value === 'number' && Number.isFinite(value) ? value : undefined
+
+/** Seconds as "1 hour 30 minutes". */
+export function sayDuration(durationS: number): string {
+  const parts: string[] = []
+  let restS = Math.round(durationS * 10) / 10
+  for (const [seconds, name] of [[86_400, 'day'], [3600, 'hour'], [60, 'minute']] as const) {
+    const count = Math.floor(restS / seconds)
+    if (count > 0) parts.push(counted(count, name))
+    restS -= count * seconds
+  }
+  if (restS > 0 || parts.length === 0) parts.push(counted(restS, 'second'))
+  return parts.join(' ')
+}
+
+/** Metres as "2 metres" or "50 centimetres". */
+export const sayDistance = (distanceM: number): string => Math.abs(distanceM) < 1 && distanceM !== 0 ? counted(distanceM * 100, 'centimetre') : counted(distanceM, 'metre')
+
+type Slots = Readonly<Record<string, unknown>>
+const speed = (speedMps: unknown) => { const value = number(speedMps); return value === undefined ? '' : ` at ${counted(value, 'metre')} per second` }
+const named = (slots: Slots) => typeof slots.name === 'string' ? ` called ${slots.name}` : ''
+
+const SAYINGS: Readonly<Record<string, (slots: Slots) => string>> = {
+  'drive.move': (slots) => { const value = number(slots.distanceM); return (value === undefined ? 'drive' : `drive ${value < 0 ? 'back' : 'forward'} ${sayDistance(Math.abs(value))}`) + speed(slots.speedMps) },
+  'drive.turn': (slots) => { const value = number(slots.angleDeg); return value === undefined ? 'turn' : `turn ${value < 0 ? 'right' : 'left'} by ${counted(Math.abs(value), 'degree')}` },
+  'drive.speed': (slots) => { const value = number(slots.speedMps); return value === undefined ? 'set the travel speed' : `set the travel speed to ${counted(value, 'metre')} per second` },
+  'stop': () => 'stop',
+  'camera.capture': () => 'take a picture',
+  'vision.describe': () => 'say what is in view',
+  'vision.read': () => 'read the text in view',
+  'power.status': () => 'report the battery',
+  'sensor.read': (slots) => `read the ${slots.sensor ?? 'sensor'}${slots.sensor === 'battery' || slots.sensor === 'light' ? ' sensor' : ''}`,
+  'system.status': () => 'report my state',
+  'node.list': () => 'list the nodes',
+  'light.set': (slots) => { const value = number(slots.brightness); return slots.on === false ? 'turn the lights off' : value === undefined ? `turn the lights${slots.on ? ' on' : ' on or off'}` : `set the lights to ${plain(value * 100)} percent` },
+  'timer.set': (slots) => { const value = number(slots.durationS); return `set a timer${named(slots)}${value === undefined ? '' : ` for ${sayDuration(value)}`}` },
+  'timer.list': () => 'list the timers',
+  'timer.cancel': (slots) => typeof slots.name === 'string' ? `cancel the timer${named(slots)}` : 'cancel the timers',
+  'log.record': (slots) => typeof slots.text === 'string' ? `note: ${slots.text}` : 'take a note',
+  'log.play': (slots) => { const value = number(slots.count); return value === undefined ? 'read the last notes' : `read the last ${counted(value, 'note')}` },
+  'sequence.run': (slots) => typeof slots.name === 'string' ? `run the ${slots.name} sequence` : 'run a sequence',
+  'mode.set': (slots) => typeof slots.mode === 'string' ? `switch to ${slots.mode} mode` : 'change the mode',
+  'arm.set': (slots) => slots.armed === true ? 'arm the drive' : slots.armed === false ? 'disarm the drive' : 'arm or disarm the drive',
+  'help': (slots) => typeof slots.topic === 'string' ? `help with ${slots.topic}` : 'help',
+  'repeat': () => 'repeat the last answer',
+  'cancel': () => 'cancel',
+  'chat.ask': (slots) => typeof slots.text === 'string' ? `ask: ${slots.text}` : 'ask a question',
+  'weather.report': (slots) => typeof slots.place === 'string' ? `report the weather in ${slots.place}` : 'report the weather',
+  'mail.send': (slots) => `send a mail${typeof slots.to === 'string' ? ` to ${slots.to}` : ''}${typeof slots.text === 'string' ? ` saying: ${slots.text}` : ''}`,
+  'time.tell': () => 'tell the time',
+}
+
+/** A request in words, such as "turn left by 90 degrees"; slots that are missing are left out. */
+export function describe(type: string, slots: Slots): string {
+  const saying = Object.hasOwn(SAYINGS, type) ? SAYINGS[type] : undefined
+  return saying ? saying(slots) : (intentDefinition(type)?.title ?? type).toLowerCase()
+}

@@ -1,0 +1,155 @@
+import type { Clock, Timer } from '../contracts/clock.ts'
+import { CODES, type Code } from '../contracts/codes.ts'
+import { describe } from './describe.ts'
+import type { Understander } from './index.ts'
+import type { Understanding } from './port.ts'
+import { isQuantity } from './slots.ts'
+import { quantityAnswer } from './quantities.ts'
+import { FILLERS, tokenize } from './words.ts'
+
+/** What is to be done about a sentence. `say` is for the operator. */
+export type DialogueAct =
+  | { act: 'submit'; type: string; slots: Record<string, unknown> }
+  | { act: 'ask'; say: string; expects: 'slot' | 'confirm' | 'choice' }
+  | { act: 'refuse'; code: Code; say: string }
+  | { act: 'cancelled'; say: string }
+
+export interface DialogueOptions {
+  understander: Understander
+  clock: Clock
+  /** An open question is dropped after this, ms. */
+  answerTimeoutMs: number
+  isHazardous: (type: string, slots: Record<string, unknown>) => boolean
+  /** Ask "Did you mean …?" for what no template matches. Left out: yes. */
+  proposals?: boolean
+}
+
+interface Request { type: string; slots: Record<string, unknown>; missing: string[]; factors: Record<string, number>; sure: boolean; spoken: boolean }
+interface Question { request: Request; expects: 'slot' | 'confirm' | 'choice'; say: string; misses: number; timer: Timer }
+
+/** Answers that carry out what was asked about. Only said whole, and only while a question is open. */
+const CONFIRMS = new Set(['confirm', 'confirmed', 'i confirm', 'yes', 'yes confirm', 'yes confirmed', 'affirmative', 'yes do it', 'do it', 'yes go ahead', 'go ahead'])
+const AGREES = new Set([...CONFIRMS, 'yeah', 'yep', 'yup', 'correct', 'right', 'that is right', 'yes that is right', 'exactly', 'sure', 'okay', 'yes i did'])
+const DECLINES = new Set(['no', 'nope', 'no thanks', 'no thank you', 'negative', 'wrong', 'that is wrong', 'do not', 'do not do it', 'no do not', 'no cancel', 'cancel'])
+const MOST_MISSES = 2
+
+/**
+ * What was said before decides what a sentence means: missing slots are asked for, hazardous requests confirmed,
+ * proposals put as questions. One conversation for each session (the voice, each console); nothing but a template or
+ * an answer to a question ever submits.
+ */
+export class Dialogue {
+  readonly #o: DialogueOptions
+  readonly #open = new Map<string, Question>()
+  /** Counts what each session said while a proposal is being looked for, so that a late one asks nothing. */
+  readonly #turns = new Map<string, number>()
+
+  constructor(options: DialogueOptions) { this.#o = options }
+
+  /** Takes one sentence of a session. "stop" passes through at once, whatever is open. */
+  async hear(session: string, text: string, { spoken }: { spoken: boolean }): Promise<DialogueAct> {
+    const turn = (this.#turns.get(session) ?? 0) + 1
+    this.#turns.set(session, turn)
+    try { return await this.#hear(session, text, spoken, turn) } finally { if (this.#turns.get(session) === turn) this.#turns.delete(session) }
+  }
+
+  /** True while the session has been asked something. */
+  isOpen(session: string): boolean { return this.#open.has(session) }
+
+  /** Drops all open questions. */
+  stop() { for (const session of [...this.#open.keys()]) this.#close(session) }
+
+  async #hear(session: string, text: string, spoken: boolean, turn: number): Promise<DialogueAct> {
+    const { understander } = this.#o
+    const meant = understander.match(text)
+    if (meant.type === 'stop') {
+      this.#close(session)
+      return { act: 'submit', type: 'stop', slots: {} }
+    }
+    const question = this.#open.get(session)
+    if (question) {
+      const answer = this.#answer(session, question, text, meant, spoken)
+      if (answer) return answer
+    }
+    if (meant.type) return this.#proceed(session, requestOf(meant, spoken))
+    const said = plain(text)
+    if (this.#o.proposals !== false && !AGREES.has(said) && !DECLINES.has(said)) {
+      let proposal: Understanding | undefined
+      // A proposer that cannot be had (no room to train, library missing) leaves only "not understood".
+      try { proposal = await understander.propose(text) } catch { proposal = undefined }
+      if (proposal?.type && this.#turns.get(session) === turn) {
+        return this.#ask(session, requestOf(proposal, spoken), 'choice', `Did you mean: ${proposal.question ?? describe(proposal.type, proposal.slots)}?`)
+      }
+    }
+    return refuse('NOT_UNDERSTOOD')
+  }
+
+  /** What a sentence does to an open question; undefined when it is a new command instead. */
+  #answer(session: string, question: Question, text: string, meant: Understanding, spoken: boolean): DialogueAct | undefined {
+    const { request, expects } = question
+    const said = plain(text)
+    const filled = expects === 'slot' ? this.#fill(request, text, meant) : undefined
+    if (filled) return this.#proceed(session, { ...filled, spoken: request.spoken || spoken })
+    if (meant.type === 'cancel' || DECLINES.has(said)) {
+      this.#close(session)
+      return { act: 'cancelled', say: CODES.CANCELLED.say }
+    }
+    if (expects === 'confirm' && CONFIRMS.has(said)) { this.#close(session); return submit(request) }
+    // Agreeing to a guess makes it a request like any other: what is missing is asked for, what is hazardous confirmed.
+    if (expects === 'choice' && AGREES.has(said)) return this.#proceed(session, { ...request, sure: true })
+    if (meant.type) { this.#close(session); return undefined }
+    if (question.misses + 1 >= MOST_MISSES) {
+      this.#close(session)
+      return refuse(expects === 'confirm' ? 'NOT_CONFIRMED' : 'NOT_UNDERSTOOD')
+    }
+    return this.#ask(session, request, expects, question.say, question.misses + 1)
+  }
+
+  /** The request with its first missing slot filled from an answer, or undefined. */
+  #fill(request: Request, text: string, meant: Understanding): Request | undefined {
+    const slot = request.missing[0]!
+    const info = this.#o.understander.slotInfo(request.type, slot)
+    const withValue = (value: unknown): Request => ({ ...request, slots: { ...request.slots, [slot]: value }, missing: request.missing.slice(1) })
+    if (isQuantity(info?.kind)) {
+      const value = quantityAnswer(info.kind, answerTokens(text))
+      const factor = request.factors[slot] ?? 1
+      // "drive back" … "minus two metres" says the direction twice.
+      return value === undefined || (factor !== 1 && value < 0) ? undefined : withValue(value * factor)
+    }
+    const said = plain(text)
+    if (meant.type === request.type && slot in meant.slots) return withValue(meant.slots[slot])
+    if (info?.values) {
+      const value = info.values.find((each) => (typeof each === 'boolean' ? (each ? ['on', 'yes', 'true'] : ['off', 'no', 'false']) : [String(each), `${each} ${slot}`]).includes(said))
+      return value === undefined ? undefined : withValue(value)
+    }
+    if (meant.type === 'cancel' || DECLINES.has(said) || said === '') return undefined
+    return withValue(text.trim())
+  }
+
+  #proceed(session: string, request: Request): DialogueAct {
+    this.#close(session)
+    const slot = request.missing[0]
+    if (slot !== undefined) return this.#ask(session, request, 'slot', this.#o.understander.questionFor(request.type, slot))
+    if (this.#o.isHazardous(request.type, request.slots) && (request.spoken || !request.sure)) return this.#ask(session, request, 'confirm', `Say confirm to ${describe(request.type, request.slots)}.`)
+    return submit(request)
+  }
+
+  #ask(session: string, request: Request, expects: Question['expects'], say: string, misses = 0): DialogueAct {
+    this.#close(session)
+    const timer = this.#o.clock.setTimeout(() => { if (this.#open.get(session)?.timer === timer) this.#open.delete(session) }, this.#o.answerTimeoutMs)
+    this.#open.set(session, { request, expects, say, misses, timer })
+    return { act: 'ask', say: misses > 0 ? `Sorry. ${say}` : say, expects }
+  }
+
+  #close(session: string) {
+    this.#o.clock.clearTimeout(this.#open.get(session)?.timer)
+    this.#open.delete(session)
+  }
+}
+
+const submit = ({ type, slots }: Request): DialogueAct => ({ act: 'submit', type, slots })
+const refuse = (code: Code): DialogueAct => ({ act: 'refuse', code, say: CODES[code].say })
+const requestOf = (meant: Understanding, spoken: boolean): Request => ({ type: meant.type!, slots: meant.slots, missing: meant.missing, factors: meant.factors ?? {}, sure: meant.by === 'template' && meant.confidence === 1, spoken })
+const answerTokens = (text: string) => tokenize(text).filter(({ word }) => !FILLERS.has(word))
+/** The words of an answer without fillers and the wake word. */
+const plain = (text: string) => answerTokens(text).map(({ word }) => word).filter((word) => word !== 'computer').join(' ')

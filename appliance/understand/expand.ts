@@ -1,0 +1,31 @@
+import type { SlotParser } from './graph.ts'
+import type { Item, Mark } from './template.ts'
+
+/** One sentence a template can make: its words, where values go, and the marks passed on the way. */
+export type Phrase = readonly (string | { slot: string; parser: SlotParser } | { mark: Mark })[]
+
+const NOTHING: readonly Phrase[] = [[]]
+const MAX_PHRASES = 300
+
+/**
+ * Sentences that between them say every word of a template. While one part goes through its alternatives the others
+ * stay at their first, and once more at changing ones, so that the number grows with the sum of the alternatives
+ * and not with their product.
+ */
+export function phrases(item: Item): readonly Phrase[] {
+  if (item.kind === 'word') return [[item.word]]
+  if (item.kind === 'mark') return [[{ mark: item.mark }]]
+  if (item.kind === 'slot') return [[{ slot: item.slot, parser: item.as as SlotParser }]]
+  if (item.kind === 'choice') return item.options.flatMap(phrases).slice(0, MAX_PHRASES)
+  if (item.items.length === 0) return NOTHING
+  const parts = item.items.map(phrases)
+  const first = parts.map((part) => part[0]!)
+  const out: Phrase[] = [first.flat()]
+  parts.forEach((part, index) => {
+    part.slice(1).forEach((option, turn) => {
+      out.push([...first.slice(0, index).flat(), ...option, ...first.slice(index + 1).flat()])
+      out.push(parts.flatMap((other, at) => at === index ? option : other[(turn + at + 1) % other.length]!))
+    })
+  })
+  return out.slice(0, MAX_PHRASES)
+}

@@ -1,0 +1,239 @@
+import type { Completeness } from './port.ts'
+import { Correction } from './correction.ts'
+import type { Edge, Graph, SlotEdge, SlotParser } from './graph.ts'
+import { isNumberWord } from './numbers.ts'
+import { isQuantityPrefix, parseQuantity, type QuantityFound } from './quantities.ts'
+import type { Mark } from './template.ts'
+import { FILLERS, homophonesOf, LEADS, TAILS, tokenize, type Token } from './words.ts'
+
+/** What one template makes of a sentence. */
+export interface Match {
+  template: number
+  slots: Record<string, unknown>
+  /** What a slot the sentence left out is to be multiplied with once it is known: "drive back" … "two metres". */
+  factors: Record<string, number>
+  confidence: number
+}
+
+/** One way through the automaton, kept as a list from its last step. */
+interface Path {
+  /** What tolerance took from the confidence. */
+  cost: number
+  /** Words swallowed by free slots, free words weighing more than free text: the least wins among equals. */
+  wild: number
+  corrections: number
+  before: Path | undefined
+  marks: readonly Mark[]
+  slot?: { name: string; value: unknown; parser: SlotParser; bare: boolean }
+  /** The last step skipped a filler: a sentence does not end on "the". */
+  skipped: boolean
+}
+
+const COST = { homophone: 0.1, correction: 0.12, filler: 0.02, politeness: 0.02 }
+const LEAST_CONFIDENCE = 0.6
+/** Words looked at; only free text may be longer. */
+const MAX_TOKENS = 60
+const MAX_FREE_WORDS = 5
+const NOISE = /^(uh|um|uhm|er|erm|hmm|mm|ah)$/
+
+type Layers = Map<number, Path>[]
+
+export class Matcher {
+  readonly #graph: Graph
+  readonly #correction: Correction
+  /** Templates after which a pause never helps: an emergency stop is taken as soon as it is said. */
+  readonly #isUrgent: (template: number) => boolean
+  readonly #requiredOf: (template: number) => readonly string[]
+  readonly #typeOf: (template: number) => string
+
+  constructor(graph: Graph, options: { isUrgent: (template: number) => boolean; requiredOf: (template: number) => readonly string[]; typeOf: (template: number) => string }) {
+    this.#graph = graph
+    this.#correction = new Correction(graph.vocabulary())
+    this.#isUrgent = options.isUrgent
+    this.#requiredOf = options.requiredOf
+    this.#typeOf = options.typeOf
+  }
+
+  /** The one meaning of a text, or undefined: nothing matched, or two meanings were equally likely. Never throws. */
+  match(text: string): Match | undefined {
+    const tokens = tokenize(text).filter((token) => !NOISE.test(token.word))
+    return this.#best(tokens, text, this.#walk(tokens, text))?.match
+  }
+
+  /** How far a transcript has come. */
+  completeness(text: string): Completeness {
+    const tokens = tokenize(text).filter((token) => !NOISE.test(token.word))
+    if (tokens.length === 0 || tokens.length > MAX_TOKENS) return tokens.length === 0 ? 'nothing' : 'extendable'
+    const layers = this.#walk(tokens, text)
+    const best = this.#best(tokens, text, layers)
+    if (best && this.#isUrgent(best.match.template)) return 'complete'
+    const goesOn = this.#goesOn(tokens, layers, best !== undefined)
+    if (!best) return goesOn ? 'prefix' : 'nothing'
+    const last = best.path.slot
+    const missing = this.#requiredOf(best.match.template).some((slot) => !(slot in best.match.slots))
+    return goesOn || missing || last?.parser === 'text' || last?.parser === 'words' || last?.parser === 'duration' || last?.bare ? 'extendable' : 'complete'
+  }
+
+  /** True when some template could go on from the last word. A part marked rare, or a longer quantity, is not waited for. */
+  #goesOn(tokens: readonly Token[], layers: Layers, matched: boolean): boolean {
+    for (const node of layers[tokens.length]?.keys() ?? []) {
+      const { words, slots } = this.#graph.nodes[node]!
+      if (!matched && (words.size > 0 || slots.length > 0)) return true
+      if (slots.some((edge) => !edge.rare)) return true
+      for (const edges of words.values()) if (edges.some((edge) => !edge.rare)) return true
+    }
+    const checked = new Map<string, boolean>()
+    for (let at = Math.max(0, tokens.length - 10); at < tokens.length; at++) {
+      for (const node of layers[at]?.keys() ?? []) {
+        for (const { parser, rare } of this.#graph.nodes[node]!.slots) {
+          if (parser === 'text' || parser === 'words' || (matched && rare)) continue
+          const key = `${at} ${parser}`
+          let open = checked.get(key)
+          if (open === undefined) checked.set(key, open = isQuantityPrefix(parser, tokens, at) && !(matched && parseQuantity(parser, tokens, at).some((found) => found.end === tokens.length)))
+          if (open) return true
+        }
+      }
+    }
+    return false
+  }
+
+  /** Walks all templates at once: layer i holds, for each node reachable with the first i words, the best way there. */
+  #walk(tokens: readonly Token[], text: string): Layers {
+    const count = tokens.length
+    const layers: Layers = []
+    const put = (at: number, node: number, path: Path) => {
+      const layer = layers[at] ??= new Map()
+      const known = layer.get(node)
+      if (!known || path.cost < known.cost || (path.cost === known.cost && path.wild < known.wild)) layer.set(node, path)
+    }
+    if (count === 0) return layers
+    for (const [at, cost] of leadEnds(tokens)) put(at, 0, { cost, wild: 0, corrections: 0, before: undefined, marks: [], skipped: false })
+    const corrections = count < 2 ? 0 : count < 5 ? 1 : 2
+    const quantities = new Map<string, QuantityFound[]>()
+    const quantity = (parser: Exclude<SlotParser, 'text' | 'words'>, at: number) => {
+      const key = `${parser} ${at}`
+      let found = quantities.get(key)
+      if (!found) quantities.set(key, found = parseQuantity(parser, tokens, at))
+      return found
+    }
+
+    for (let at = 0; at < Math.min(count, MAX_TOKENS); at++) {
+      const layer = layers[at]
+      if (!layer) continue
+      const { word } = tokens[at]!
+      const alternatives = isNumberWord(word) && isNumberWord(tokens[at + 1]?.word ?? '') ? [] : homophonesOf(word)
+      const corrected = this.#correction.of(word)
+      for (const [id, path] of layer) {
+        const node = this.#graph.nodes[id]!
+        const step = (edges: readonly Edge[] | undefined, cost: number, correction: number) => {
+          for (const edge of edges ?? []) put(at + 1, edge.to, { cost: path.cost + cost, wild: path.wild, corrections: path.corrections + correction, before: path, marks: edge.marks, skipped: false })
+        }
+        step(node.words.get(word), 0, 0)
+        for (const alternative of alternatives) step(node.words.get(alternative), COST.homophone, 0)
+        if (corrected && path.corrections < corrections) step(node.words.get(corrected), COST.correction, 1)
+        if (FILLERS.has(word) && path.cost < 0.3) put(at + 1, id, { ...path, cost: path.cost + COST.filler, skipped: true })
+        for (const edge of node.slots) this.#fill(edge, path, tokens, at, text, quantity, put)
+      }
+    }
+    return layers
+  }
+
+  #fill(edge: SlotEdge, path: Path, tokens: readonly Token[], at: number, text: string, quantity: (parser: Exclude<SlotParser, 'text' | 'words'>, at: number) => QuantityFound[], put: (at: number, node: number, path: Path) => void) {
+    const go = (end: number, value: unknown, cost: number, wild: number, bare: boolean) => put(end, edge.to,
+      { cost: path.cost + cost, wild: path.wild + wild, corrections: path.corrections, before: path, marks: edge.marks, slot: { name: edge.slot, value, parser: edge.parser, bare }, skipped: false })
+    const said = (end: number) => text.slice(tokens[at]!.start, tokens[end - 1]!.end)
+    if (edge.parser === 'text') {
+      const free = text.slice(tokens[at]!.start).trim()
+      go(tokens.length, free, 0, 0.001 * (tokens.length - at), false)
+    } else if (edge.parser === 'words') {
+      for (let end = at + 1; end <= Math.min(tokens.length, at + MAX_FREE_WORDS); end++) go(end, said(end), 0, end - at, false)
+    } else {
+      for (const found of quantity(edge.parser, at)) go(found.end, found.value, found.cost, 0, edge.parser === 'count' || (edge.parser === 'angle' && isNumberWord(tokens[found.end - 1]!.word)))
+    }
+  }
+
+  /** The best way that ends where a template may end and only politeness follows; undefined when two meanings tie. */
+  #best(tokens: readonly Token[], text: string, layers: Layers): { match: Match; path: Path } | undefined {
+    const polite = tailStarts(tokens)
+    let best: { match: Match; path: Path; cost: number; key: string } | undefined
+    let tied = false
+    for (let at = 1; at <= tokens.length; at++) {
+      const tail = polite[at]
+      if (tail === undefined) continue
+      for (const [node, path] of layers[at] ?? []) {
+        if (path.skipped) continue
+        for (const end of this.#graph.nodes[node]!.ends) {
+          const cost = path.cost + tail
+          const worse = best && (cost > best.cost + 1e-9 || (Math.abs(cost - best.cost) <= 1e-9 && path.wild > best.path.wild))
+          if (worse || 1 - cost < LEAST_CONFIDENCE) continue
+          const meaning = meaningOf(path, end.marks)
+          if (!meaning) continue
+          const match = { template: end.template, ...meaning, confidence: Math.round((1 - cost) * 1000) / 1000 }
+          const key = this.#keyOf(match)
+          const same = best && Math.abs(cost - best.cost) <= 1e-9 && path.wild === best.path.wild
+          tied = same ? tied || key !== best!.key : false
+          best = { match, path, cost, key }
+        }
+      }
+    }
+    return best && !tied && text.length > 0 ? best : undefined
+  }
+
+  /** Two templates of one type that agree on the slots are no ambiguity. */
+  #keyOf(match: Match): string { return JSON.stringify([this.#typeOf(match.template), Object.entries(match.slots).sort(), match.factors]) }
+}
+
+/** Slots and factors along a way; undefined when it contradicts itself (set twice, a sign said twice). */
+function meaningOf(last: Path, endMarks: readonly Mark[]): { slots: Record<string, unknown>; factors: Record<string, number> } | undefined {
+  const slots: Record<string, unknown> = {}
+  const factors: Record<string, number> = {}
+  const bind = (slot: string, value: unknown) => {
+    if (slot in slots && slots[slot] !== value) return false
+    slots[slot] = value
+    return true
+  }
+  const apply = (mark: Mark) => {
+    if (mark.op === 'set') return bind(mark.slot, mark.value)
+    factors[mark.slot] = (factors[mark.slot] ?? 1) * Number(mark.value)
+    return true
+  }
+  for (const mark of endMarks) if (!apply(mark)) return undefined
+  for (let path: Path | undefined = last; path; path = path.before) {
+    if (path.slot && !bind(path.slot.name, path.slot.value)) return undefined
+    for (const mark of path.marks) if (!apply(mark)) return undefined
+  }
+  for (const [slot, factor] of Object.entries(factors)) {
+    const value = slots[slot]
+    if (typeof value !== 'number') continue
+    // "back minus two metres" says the direction twice: which was meant is not guessed.
+    if (value < 0) return undefined
+    slots[slot] = value * factor
+    delete factors[slot]
+  }
+  return { slots, factors }
+}
+
+const phraseAt = (tokens: readonly Token[], at: number, phrase: readonly string[]) => phrase.every((word, index) => tokens[at + index]?.word === word)
+
+/** Where a command may begin after politeness, with what that costs. */
+function leadEnds(tokens: readonly Token[]): Map<number, number> {
+  const ends = new Map([[0, 0]])
+  for (const [at, cost] of ends) {
+    if (ends.size > 12) break
+    for (const phrase of LEADS) if (phraseAt(tokens, at, phrase) && !ends.has(at + phrase.length)) ends.set(at + phrase.length, cost + COST.politeness)
+  }
+  return ends
+}
+
+/** Cost of the politeness from each word to the end; undefined where something else follows. */
+function tailStarts(tokens: readonly Token[]): (number | undefined)[] {
+  const costs: (number | undefined)[] = Array.from({ length: tokens.length + 1 })
+  costs[tokens.length] = 0
+  for (let at = tokens.length - 1; at > 0 && at > tokens.length - 12; at--) {
+    for (const phrase of TAILS) {
+      const after = phraseAt(tokens, at, phrase) ? costs[at + phrase.length] : undefined
+      if (after !== undefined) costs[at] = Math.min(costs[at] ?? 1, after + COST.politeness)
+    }
+  }
+  return costs
+}

@@ -1,0 +1,168 @@
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { toMtorError } from '../contracts/errors.ts'
+import { phrases, type Phrase } from './expand.ts'
+import { IGNORED, type Catalogue } from './loader.ts'
+import { Nlu, type Example } from './nlu.ts'
+import { parseNumber } from './numbers.ts'
+import { parseQuantity, QUANTITIES, type Quantity } from './quantities.ts'
+import type { SlotInfo } from './slots.ts'
+import { FILLERS, NEGATIONS, tokenize, type Token } from './words.ts'
+
+export interface Proposal { type: string; slots: Record<string, unknown>; confidence: number }
+
+/** Below this the classifier is not believed even for a question. */
+const LEAST_SCORE = 0.85
+/** And this much of the sentence must be words it was taught. */
+const LEAST_KNOWN = 0.6
+const PHRASES_PER_TEMPLATE = 24
+const MAX_WORDS = 30
+const NONE = 'none'
+/** Talk about commands rather than commands: proposals keep out of it. */
+const HEARSAY = new Set(['if', 'said', 'says', 'told', 'yesterday', 'tomorrow', 'he', 'she', 'they', 'his', 'her', 'their', 'was', 'were', 'had', 'ago'])
+
+type Value = { parser: Quantity; value: number } | { parser: 'number'; value: number }
+
+/**
+ * Asks back about what no template matches. A classifier trained on the templates' own sentences names the type; the
+ * nearest of those sentences and the quantity parser fill its slots. Its answer is only ever put as a question.
+ */
+export class Proposer {
+  readonly #catalogue: Catalogue
+  readonly #cacheDirectory: string | undefined
+  #nlu: Promise<Nlu> | undefined
+  #known: ReadonlySet<string> | undefined
+
+  constructor(catalogue: Catalogue, cacheDirectory: string | undefined) {
+    this.#catalogue = catalogue
+    this.#cacheDirectory = cacheDirectory
+  }
+
+  /** Loads the trained classifier, or trains it in a child process; the first proposal does so by itself. */
+  async prepare(): Promise<void> { await this.#load() }
+
+  async propose(text: string): Promise<Proposal | undefined> {
+    const tokens = tokenize(text).filter(({ word }) => !FILLERS.has(word))
+    if (tokens.length === 0 || tokens.length > MAX_WORDS || tokens.some(({ word }) => NEGATIONS.has(word) || HEARSAY.has(word))) return undefined
+    const { words, values } = withoutValues(tokens)
+    const known = this.#known ??= new Set(corpusOf(this.#catalogue).flatMap(({ utterance, intent }) => intent === NONE ? [] : utterance.split(' ')))
+    const content = words.filter((word) => !word.startsWith('quantity'))
+    if (content.length === 0 || content.filter((word) => known.has(word)).length / content.length < LEAST_KNOWN) return undefined
+    const nlu = await this.#load()
+    const [best] = await nlu.classify(words.join(' '))
+    if (!best || best.intent === NONE || best.score < LEAST_SCORE || !this.#catalogue.slots.has(best.intent)) return undefined
+    return { type: best.intent, slots: this.#slots(best.intent, words, values), confidence: Math.round(best.score * 1000) / 1000 }
+  }
+
+  /** Fixed values of the nearest sentence of the type, numbers of the text by their kind. */
+  #slots(type: string, words: readonly string[], values: readonly Value[]): Record<string, unknown> {
+    const infos = this.#catalogue.slots.get(type)!
+    const nearest = this.#nearest(type, words)
+    const slots: Record<string, unknown> = {}
+    const factors: Record<string, number> = {}
+    for (const part of nearest ?? []) {
+      if (typeof part === 'string' || !('mark' in part)) continue
+      if (part.mark.op === 'set') slots[part.mark.slot] = part.mark.value
+      else factors[part.mark.slot] = (factors[part.mark.slot] ?? 1) * Number(part.mark.value)
+    }
+    const open = [...values]
+    const take = (fits: (value: Value) => boolean) => { const at = open.findIndex(fits); return at < 0 ? undefined : open.splice(at, 1)[0] }
+    for (const [slot, info] of numeric(infos)) {
+      const found = take(({ parser }) => parser === info.kind) ?? (info.required ? take(({ parser }) => parser === 'number') : undefined)
+      if (!found) continue
+      const value = found.value < 0 ? found.value : found.value * (factors[slot] ?? 1)
+      if ((info.minimum ?? -Infinity) <= value && value <= (info.maximum ?? Infinity)) slots[slot] = value
+    }
+    return slots
+  }
+
+  #nearest(type: string, words: readonly string[]): Phrase | undefined {
+    const said = new Set(words)
+    let best: { phrase: Phrase; likeness: number } | undefined
+    for (const template of this.#catalogue.templates) {
+      if (template.type !== type) continue
+      for (const phrase of phrases(template.item)) {
+        const own = new Set(wordsOf(phrase))
+        let common = 0
+        for (const word of own) if (said.has(word)) common += 1
+        const likeness = 2 * common / (own.size + said.size)
+        if (!best || likeness > best.likeness) best = { phrase, likeness }
+      }
+    }
+    return best?.phrase
+  }
+
+  #load(): Promise<Nlu> {
+    this.#nlu ??= loadOrTrain(corpusOf(this.#catalogue), this.#cacheDirectory).catch((error: unknown) => {
+      this.#nlu = undefined
+      throw toMtorError(error, 'ENGINE_MISSING')
+    })
+    return this.#nlu
+  }
+}
+
+const numeric = (infos: ReadonlyMap<string, SlotInfo>) => [...infos].filter(([, { kind }]) => kind !== undefined && kind !== 'words')
+
+const wordsOf = (phrase: Phrase): string[] => phrase.flatMap((part) => typeof part === 'string' ? [part] : 'parser' in part && part.parser !== 'text' && part.parser !== 'words' ? [`quantity${part.parser}`] : [])
+
+/** Quantities replaced by one word of their kind, so that "two metres" and "ten feet" teach the same. */
+function withoutValues(tokens: readonly Token[]): { words: string[]; values: Value[] } {
+  const words: string[] = []
+  const values: Value[] = []
+  for (let at = 0; at < tokens.length;) {
+    const found = QUANTITIES.filter((kind) => kind !== 'count')
+      .flatMap((parser) => parseQuantity(parser, tokens, at).map((each) => ({ parser, ...each })))
+      .filter(({ parser, end, cost }) => cost < 0.15 && (parser !== 'angle' || cost === 0) && end > at)
+      .sort((a, b) => b.end - a.end)[0]
+    const number = found ? undefined : parseNumber(tokens, at)
+    if (found) { words.push(`quantity${found.parser}`); values.push(found); at = found.end }
+    else if (number && !number.homophone) { words.push('quantitynumber'); values.push({ parser: 'number', value: number.value }); at = number.end }
+    else { words.push(tokens[at]!.word); at += 1 }
+  }
+  return { words, values }
+}
+
+/** What the classifier is taught: the templates' sentences, the tests, and what must not match. */
+export function corpusOf(catalogue: Catalogue): Example[] {
+  const corpus = new Map<string, string>()
+  const add = (utterance: string, intent: string) => { if (utterance && !corpus.has(utterance)) corpus.set(utterance, intent) }
+  const plain = (text: string) => withoutValues(tokenize(text).filter(({ word }) => !FILLERS.has(word))).words.join(' ')
+  for (const { say, type, slots } of catalogue.tests) if (!('text' in slots)) add(plain(say), type)
+  for (const { type, item } of catalogue.templates) {
+    if (type === IGNORED) continue
+    const all = phrases(item)
+    const step = Math.max(1, all.length / PHRASES_PER_TEMPLATE)
+    for (let at = 0; at < all.length; at += step) add(wordsOf(all[Math.floor(at)]!).join(' '), type)
+  }
+  for (const { say } of catalogue.never) add(plain(say), NONE)
+  return [...corpus].map(([utterance, intent]) => ({ utterance, intent }))
+}
+
+async function loadOrTrain(corpus: Example[], cacheDirectory: string | undefined): Promise<Nlu> {
+  const hash = createHash('sha256').update(JSON.stringify(corpus)).digest('hex').slice(0, 32)
+  const file = cacheDirectory && path.join(cacheDirectory, `proposer-${hash}.json`)
+  if (file) {
+    // A file that is missing or damaged is made again.
+    try { return await Nlu.fromJSON(JSON.parse(await readFile(file, 'utf8'))) } catch { /* trained below */ }
+  }
+  const json = await trainApart(corpus)
+  if (file && cacheDirectory) {
+    await mkdir(cacheDirectory, { recursive: true })
+    await writeFile(`${file}.${process.pid}`, json)
+    await rename(`${file}.${process.pid}`, file)
+  }
+  return Nlu.fromJSON(JSON.parse(json))
+}
+
+/** Training blocks its event loop and its memory stays behind, so a child process does it. Resolves to the model as JSON. */
+function trainApart(corpus: Example[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = execFile(process.execPath, [fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './train.ts' : './train.js', import.meta.url))],
+      { maxBuffer: 64 * 1024 * 1024, timeout: 120_000 }, (error, stdout) => { if (error) reject(error); else resolve(stdout) })
+    child.stdin!.on('error', () => { /* the exit code says it */ })
+    child.stdin!.end(JSON.stringify(corpus))
+  })
+}
