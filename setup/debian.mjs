@@ -71,6 +71,8 @@ export async function installParts(purpose) {
   let result = await apt(...INSTALL, ...names)
   // Lists grow old: then a package cannot be located or fetched; once more with new ones.
   if (result.code !== 0) { await update(); result = await apt(...INSTALL, ...names) }
+  // One package that this release lacks must not keep the others away.
+  if (result.code !== 0) for (const name of names) { const one = await apt(...INSTALL, name); if (one.code !== 0) result = one }
   // Debian starts a broker it installs; on port 1883 it would be in the way of the appliance's own.
   if (names.includes('mosquitto') && isThere('systemctl')) await apt('systemctl', 'disable', '--now', 'mosquitto')
   stop()
