@@ -25,7 +25,7 @@ const readPem = async (file: string): Promise<Buffer> => readFile(file).catch((e
  * as `bus-cert.pem` and `bus-key.pem` in the state folder, readable by its owner only.
  * @throws MtorError CONFIG_INVALID when a file cannot be read, or openssl is needed and missing
  */
-export async function tlsMaterial(listener: ListenerConfig, stateDir: string, node: string): Promise<TlsMaterial | undefined> {
+export async function tlsMaterial(listener: ListenerConfig, stateDir: string, node: string, openssl = 'openssl'): Promise<TlsMaterial | undefined> {
   if (!wantsTls(listener)) return undefined
   if (typeof listener.tls === 'object') {
     const { cert, key, ca } = listener.tls
@@ -39,7 +39,7 @@ export async function tlsMaterial(listener: ListenerConfig, stateDir: string, no
   const folder = await mkdtemp(join(stateDir, '.bus-cert-'))
   try {
     const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
-    await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '3650', '-sha256',
+    await run(openssl, ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '3650', '-sha256',
       '-subj', `/CN=${node}`, '-addext', `subjectAltName=DNS:${node},DNS:${node}.local,DNS:localhost,IP:127.0.0.1,IP:::1`, '-keyout', key, '-out', cert])
     await Promise.all([chmod(cert, 0o600), chmod(key, 0o600)])
     await rename(key, keyFile)

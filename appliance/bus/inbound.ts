@@ -38,7 +38,7 @@ const TOO_FAST_ANSWER_MS = 1000
 /** How long a client that is being hung up on has to read why. */
 const LAST_WORD_MS = 1000
 const SLASH = 0x2f
-const FRAME = { puback: 4, pubcomp: 7 }
+const FRAME = { connect: 1, puback: 4, pubcomp: 7 }
 const ID = /"id"\s*:\s*"([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"/
 
 const nodeState = validator(NodeState)
@@ -81,8 +81,8 @@ export class Inbound {
         return false
       },
       other: (type) => {
-        // Acknowledgements answer what we send; everything else costs a token.
-        if ((type >= FRAME.puback && type <= FRAME.pubcomp) || session.bucket.take()) return true
+        // Acknowledgements answer what we send, and CONNECT comes once; everything else costs a token.
+        if (type === FRAME.connect || (type >= FRAME.puback && type <= FRAME.pubcomp) || session.bucket.take()) return true
         this.#hangUp(session, 'TOO_FAST', 'control packets beyond bus.limits.messagesPerSecond')
         return false
       },
@@ -93,6 +93,7 @@ export class Inbound {
 
   /** The broker's hook: calling `done` lets it acknowledge and route. Never calls it with an error, which would hang up. */
   publish(session: Session, packet: PublishPacket, done: Done) {
+    session.took(packet)
     const verdict = session.verdict(packet.topic)
     switch (verdict.handling) {
       case 'route': break
@@ -134,7 +135,7 @@ export class Inbound {
       done(null)
       return
     }
-    blank(packet)
+    blank(session, packet)
     this.counts.submissions++
     submit(envelope, session.identity!).catch((error) => this.#rejection('INTERNAL', toMtorError(error).message)).then((receipt) => {
       if (!receipt.accepted) {
@@ -153,7 +154,7 @@ export class Inbound {
     try {
       if (!deviceCommand) throw new MtorError('NOT_FITTED', 'this node takes no device commands over MQTT: submit an intent')
       deviceCommand(device, parse(packet.payload), session.identity!)
-      blank(packet)
+      blank(session, packet)
     } catch (error) {
       const { code, message } = toMtorError(error)
       this.#reject(session, packet, code, message)
@@ -172,7 +173,7 @@ export class Inbound {
   }
 
   #reject(session: Session, packet: PublishPacket, code: Code, message: string) {
-    blank(packet)
+    blank(session, packet)
     this.#refuse(session, code, message)
   }
 
@@ -225,7 +226,8 @@ export class Inbound {
   }
 }
 
-function blank(packet: PublishPacket) {
+function blank(session: Session, packet: PublishPacket) {
+  session.landed(packet, 0)
   packet.topic = VOID_TOPIC
   packet.payload = EMPTY
   packet.retain = false

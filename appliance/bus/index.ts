@@ -87,6 +87,10 @@ export class Bus {
         if (session) this.#inbound!.publish(session, packet, done)
         else done(new MtorError('UNAUTHORISED', 'a message of no session'))
       },
+      published: (packet, client, done) => {
+        Session.of(client)?.landed(packet)
+        done(null)
+      },
       authorizeSubscribe: (client, subscription, done) => this.#authorizeSubscribe(client, subscription, done),
     })
     broker.on('clientError', (client, error) => this.#failed(client, error))
