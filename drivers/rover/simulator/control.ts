@@ -75,7 +75,8 @@ export class ControlSocket {
     try {
       return { ok: true, ...this.#carryOut(command.assert(JSON.parse(line), 'INVALID_SLOTS', 'control command')) }
     } catch (error) {
-      return { ok: false, ...toMtorError(error, 'MALFORMED').toJSON() }
+      const { code, message } = toMtorError(error, 'MALFORMED')
+      return { ok: false, code, message }
     }
   }
 }

@@ -132,7 +132,9 @@ export class Controller {
   #command(message: Command): void {
     const { memory, motion, log, send } = this.#parts
     if (message.sequence <= memory.highestSequence) {
-      const earlier = this.#fate(message.epoch, message.sequence)
+      // The fate of the original is told only to a copy of it, not to another command that was given a used ticket.
+      const original = memory.find(message.epoch, message.sequence)?.intentId
+      const earlier = original && original !== message.intentId ? { ...NOTHING, outcome: OUTCOME.refused, refusal: STATUS.repeatedSequence } : this.#fate(message.epoch, message.sequence)
       log('received', { ...facts(message), verdict: 'repeatedSequence', outcome: nameOf(OUTCOME, earlier.outcome) })
       this.#reply(message, 'repeatedSequence', earlier)
       return
