@@ -9,22 +9,22 @@ const MAX_PHRASES = 300
 
 /**
  * Sentences that between them say every word of a template. While one part goes through its alternatives the others
- * stay at their first, and once more at changing ones, so that the number grows with the sum of the alternatives
+ * stay at their first (and, when `mixed`, once more at changing ones), so that the number grows with the sum of the alternatives
  * and not with their product.
  */
-export function phrases(item: Item): readonly Phrase[] {
+export function phrases(item: Item, mixed = true): readonly Phrase[] {
   if (item.kind === 'word') return [[item.word]]
   if (item.kind === 'mark') return [[{ mark: item.mark }]]
   if (item.kind === 'slot') return [[{ slot: item.slot, parser: item.as as SlotParser }]]
-  if (item.kind === 'choice') return item.options.flatMap(phrases).slice(0, MAX_PHRASES)
+  if (item.kind === 'choice') return item.options.flatMap((option) => phrases(option, mixed)).slice(0, MAX_PHRASES)
   if (item.items.length === 0) return NOTHING
-  const parts = item.items.map(phrases)
+  const parts = item.items.map((part) => phrases(part, mixed))
   const first = parts.map((part) => part[0]!)
   const out: Phrase[] = [first.flat()]
   parts.forEach((part, index) => {
     part.slice(1).forEach((option, turn) => {
       out.push([...first.slice(0, index).flat(), ...option, ...first.slice(index + 1).flat()])
-      out.push(parts.flatMap((other, at) => at === index ? option : other[(turn + at + 1) % other.length]!))
+      if (mixed) out.push(parts.flatMap((other, at) => at === index ? option : other[(turn + at + 1) % other.length]!))
     })
   })
   return out.slice(0, MAX_PHRASES)

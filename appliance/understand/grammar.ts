@@ -29,15 +29,15 @@ const NUMBERS: readonly string[] = [
   ...DIGITS.map((digit, index) => `${digit} hundred and ${TENS[index % 8]}`), ...TENS.map((tens) => `one hundred and ${tens} five`), ...DIGITS.map((digit) => `one hundred and ${digit}`), 'a hundred', 'two hundred',
   ...TENS.map((tens, index) => `${DIGITS[index]} hundred ${tens}`),
   ...DIGITS.map((digit, index) => `${DIGITS[(index + 2) % 9]} point ${digit}`), 'zero point five', 'zero point two', 'ten point five', 'one point two five',
-  ...DIGITS.map((digit) => `${digit} and a half`), 'one and a quarter', 'ten and a half', 'minus one', 'minus two', 'minus ten',
+  ...DIGITS.map((digit) => `${digit} and a half`), 'one and a quarter', 'ten and a half',
 ]
 const UNITS: Readonly<Partial<Record<SlotParser, readonly string[]>>> = {
   length: ['meters', 'centimeters', 'feet', 'meters', 'meters'], angle: ['degrees'], speed: ['meters per second', 'meters per second', 'centimeters per second', 'kilometers per hour'],
   duration: ['minutes', 'seconds', 'hours'], fraction: ['percent'], count: [''],
 }
 const SPECIAL: Readonly<Partial<Record<SlotParser, readonly string[]>>> = {
-  length: ['one meter', 'a meter', 'half a meter', 'one and a half meters', 'a meter and a half', 'three quarters of a meter', 'a quarter of a meter', 'one foot', 'one centimeter'],
-  angle: ['a quarter turn', 'half a turn', 'a half turn', 'one full turn', 'a full turn', 'ninety', 'forty five', 'one degree'],
+  length: ['minus one meter', 'minus two meters', 'one meter', 'a meter', 'half a meter', 'one and a half meters', 'a meter and a half', 'three quarters of a meter', 'a quarter of a meter', 'one foot', 'one centimeter'],
+  angle: ['minus ninety degrees', 'a quarter turn', 'half a turn', 'a half turn', 'one full turn', 'a full turn', 'ninety', 'forty five', 'one degree'],
   speed: ['one meter per second', 'half a meter per second', 'a meter per second', 'zero point five meters per second'],
   duration: ['one minute', 'a minute', 'half an hour', 'an hour', 'one hour', 'an hour and a half', 'three minutes and twenty seconds', 'two and a half minutes', 'one second', 'thirty seconds', 'one hour and ten minutes'],
   fraction: ['half', 'a quarter', 'three quarters', 'one percent', 'one hundred percent'],
@@ -50,12 +50,13 @@ function values(parser: SlotParser): string[] {
   return [...SPECIAL[parser] ?? [], ...numbers.map((number, index) => `${number} ${units[index % units.length]}`.trim())]
 }
 
-const isFree = (phrase: Phrase) => phrase.some((part) => typeof part !== 'string' && 'parser' in part && (part.parser === 'text' || part.parser === 'words'))
+const isOpen = (part: Phrase[number] | undefined) => part !== undefined && typeof part !== 'string' && 'parser' in part && (part.parser === 'text' || part.parser === 'words')
 const spoken = (phrase: Phrase) => phrase.filter((part) => typeof part === 'string' || 'parser' in part)
+const isLiteral = (phrase: Phrase) => phrase.every((part) => typeof part === 'string')
 
-/** Builds the grammar from all templates: the fewest sentences with every pair of neighbouring words, at most 3,000. */
+/** Builds the grammar from all templates: sentences with every word in them first, then with every pair of neighbouring words, at most 3,000. */
 export function speechGrammar(catalogue: Catalogue): SpeechGrammar {
-  const chosen = new Set<string>()
+  const chosen = new Set<string>(['yes', 'no', 'confirm', 'affirmative', 'negative', 'go ahead', 'do it', 'correct', 'that is right'])
   const leads = new Set<string>()
   const pairs = new Set<string>()
   const cursors = new Map<SlotParser, { list: string[]; at: number }>()
@@ -65,32 +66,36 @@ export function speechGrammar(catalogue: Catalogue): SpeechGrammar {
     return cursor.list[cursor.at++ % cursor.list.length]!
   }
   const add = (phrase: Phrase) => {
-    const say = () => american(phrase.map((part) => typeof part === 'string' ? part : 'parser' in part ? next(part.parser) : '').join(' ').replace(/\s+/g, ' ').trim())
-    // A slot after new words gets several values, so that numbers follow those words in the grammar.
-    const turns = phrase.some((part) => typeof part !== 'string') ? 4 : 1
-    for (let turn = 0; turn < turns && chosen.size < MAX_PHRASES; turn++) chosen.add(say())
-  }
-  const bySaying = catalogue.templates.filter(({ type }) => type !== IGNORED).map(({ item }) => phrases(item).map(spoken))
-  const isNew = (phrase: Phrase) => {
     const names = ['<', ...phrase.map((part) => typeof part === 'string' ? part : 'parser' in part ? `{${part.parser}}` : ''), '>']
     const fresh = names.slice(1).map((name, index) => `${names[index]} ${name}`).filter((pair) => !pairs.has(pair))
+    if (fresh.length === 0) return
     for (const pair of fresh) pairs.add(pair)
-    return fresh.length > 0
+    // A number after new words is said in several ways, so that more numbers follow those words in the grammar.
+    const turns = fresh.some((pair) => pair.endsWith('}')) ? 3 : 1
+    for (let turn = 0; turn < turns; turn++) chosen.add(american(phrase.map((part) => typeof part === 'string' ? part : 'parser' in part ? next(part.parser) : '').join(' ').replace(/\s+/g, ' ').trim()))
   }
-  for (const list of bySaying) {
-    for (const phrase of list) {
-      if (phrase.length === 0) continue
-      if (isFree(phrase)) {
-        const open = phrase.findIndex((part) => typeof part !== 'string')
-        // Only words before the first open slot can be a lead; "set a timer for {duration} called {name}" stays a phrase.
-        if (phrase.slice(0, open).length > 0 && 'parser' in (phrase[open] as object) && /^(text|words)$/.test((phrase[open] as { parser: string }).parser)) leads.add(american(phrase.slice(0, open).join(' ')))
-        const before = phrase.slice(0, phrase.findIndex((part) => typeof part !== 'string' && 'parser' in part && (part.parser === 'text' || part.parser === 'words')))
-        if (before.length > 0 && isNew(before)) add(before)
-      } else if (isNew(phrase)) add(phrase)
+  for (const tail of TAILS) chosen.add(tail.join(' '))
+  for (const parser of ['length', 'angle', 'speed', 'duration', 'fraction'] as const) for (const value of values(parser)) chosen.add(value)
+  for (const mixed of [false, true]) {
+    for (const { type, item } of catalogue.templates) {
+      if (type === IGNORED) continue
+      for (const phrase of phrases(item, mixed).map(spoken)) {
+        if (chosen.size >= MAX_PHRASES - 3) break
+        const open = phrase.findIndex(isOpen)
+        if (open < 0) { add(phrase); continue }
+        const before = phrase.slice(0, open)
+        if (before.length === 0) continue
+        // Open to the end: a lead. Something said after the open part ("set a … timer") cannot be switched over to.
+        const toTheEnd = open === phrase.length - 1 || isOpen(phrase.at(-1))
+        if (toTheEnd && isLiteral(before)) leads.add(american(before.join(' ')))
+        if (toTheEnd) add(before)
+      }
     }
   }
-  for (const parser of ['length', 'angle', 'speed', 'duration', 'fraction'] as const) for (const value of values(parser)) if (chosen.size < MAX_PHRASES) chosen.add(value)
-  for (const word of ['yes', 'no', 'confirm', 'cancel', 'go ahead', 'do it', 'correct', ...TAILS.map((tail) => tail.join(' '))]) if (chosen.size < MAX_PHRASES) chosen.add(word)
   const list = [...chosen].filter(Boolean)
-  return { phrases: list, words: [...new Set(list.flatMap((phrase) => phrase.split(' ')))].sort(), freeTextLeads: [...leads].sort() }
+  return {
+    phrases: list, words: [...new Set(list.flatMap((phrase) => phrase.split(' ')))].sort(),
+    // "log" already opens what "log that" would.
+    freeTextLeads: [...leads].filter((lead) => !lead.split(' ').some((_, index, words) => index > 0 && leads.has(words.slice(0, index).join(' ')))).sort(),
+  }
 }

@@ -14,11 +14,17 @@ export interface Node {
   slots: SlotEdge[]
   /** Where a template may end. */
   ends: { template: number; marks: readonly Mark[] }[]
+  /** The template it belongs to; -1 for the shared beginning. */
+  template: number
+  /** True when going on from here could still fill or change a slot, rare parts left aside. */
+  opens: boolean
 }
 
 const MAX_STATES = 4_000
 const MAX_STEPS = 20_000
 const NO_MARKS: readonly Mark[] = []
+
+const newNode = (template: number): Node => ({ words: new Map(), slots: [], ends: [], template, opens: false })
 
 interface State { empty: { to: number; mark: Mark | undefined; rare: boolean }[]; word?: { word: string; to: number }; slot?: { slot: string; parser: SlotParser; to: number }; end?: number }
 
@@ -27,7 +33,7 @@ interface State { empty: { to: number; mark: Mark | undefined; rare: boolean }[]
  * that a sentence walks it once, word by word, with no backtracking.
  */
 export class Graph {
-  readonly nodes: Node[] = [{ words: new Map(), slots: [], ends: [] }]
+  readonly nodes: Node[] = [newNode(-1)]
 
   /** Adds one template, whose slots and lists are already resolved. Throws TemplateProblem when it is too large or matches the empty sentence. */
   add(item: Item, template: number, parserOf: (slot: string, as: string | undefined) => SlotParser) {
@@ -58,7 +64,7 @@ export class Graph {
     const nodeFor = (state: number) => {
       let node = nodeOf.get(state)
       if (node === undefined) {
-        node = this.nodes.push({ words: new Map(), slots: [], ends: [] }) - 1
+        node = this.nodes.push(newNode(template)) - 1
         nodeOf.set(state, node)
         open.push(state)
       }
@@ -88,6 +94,29 @@ export class Graph {
     close(start, root)
     if (root.ends.length > 0) throw new TemplateProblem('matches the empty sentence', 0)
     for (let state = open.pop(); state !== undefined; state = open.pop()) close(state, this.nodes[nodeOf.get(state)!]!)
+    this.#setOpens(nodeOf.values())
+  }
+
+  /** Fills in `opens` of a template's nodes. A template has no loops, so this ends; every node is asked once. */
+  #setOpens(ids: Iterable<number>) {
+    const asked = new Map<number, { changes: boolean; endings: ReadonlySet<string> }>()
+    const ask = (id: number): { changes: boolean; endings: ReadonlySet<string> } => {
+      const known = asked.get(id)
+      if (known) return known
+      const { words, slots, ends } = this.nodes[id]!
+      const endings = new Set(ends.map(({ marks }) => JSON.stringify(marks)))
+      let changes = slots.some(({ rare }) => !rare)
+      for (const edge of [...words.values()].flat()) {
+        if (edge.rare) continue
+        const after = ask(edge.to)
+        changes ||= edge.marks.length > 0 || after.changes
+        for (const ending of after.endings) endings.add(ending)
+      }
+      const answer = { changes, endings }
+      asked.set(id, answer)
+      return answer
+    }
+    for (const id of ids) { const { changes, endings } = ask(id); this.nodes[id]!.opens = changes || endings.size > 1 }
   }
 
   /** Every word a template says. */

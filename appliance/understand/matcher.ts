@@ -67,29 +67,32 @@ export class Matcher {
     const layers = this.#walk(tokens, text)
     const best = this.#best(tokens, text, layers)
     if (best && this.#isUrgent(best.match.template)) return 'complete'
-    const goesOn = this.#goesOn(tokens, layers, best !== undefined)
+    const goesOn = this.#goesOn(tokens, layers, best && this.#typeOf(best.match.template))
     if (!best) return goesOn ? 'prefix' : 'nothing'
     const last = best.path.slot
     const missing = this.#requiredOf(best.match.template).some((slot) => !(slot in best.match.slots))
     return goesOn || missing || last?.parser === 'text' || last?.parser === 'words' || last?.parser === 'duration' || last?.bare ? 'extendable' : 'complete'
   }
 
-  /** True when some template could go on from the last word. A part marked rare, or a longer quantity, is not waited for. */
-  #goesOn(tokens: readonly Token[], layers: Layers, matched: boolean): boolean {
-    for (const node of layers[tokens.length]?.keys() ?? []) {
-      const { words, slots } = this.#graph.nodes[node]!
-      if (!matched && (words.size > 0 || slots.length > 0)) return true
-      if (slots.some((edge) => !edge.rare)) return true
-      for (const edges of words.values()) if (edges.some((edge) => !edge.rare)) return true
+  /**
+   * True when going on could still mean something else: another type, or another slot. Words that only round a
+   * sentence off, parts marked rare and longer quantities are not waited for once there is a match.
+   */
+  #goesOn(tokens: readonly Token[], layers: Layers, matched: string | undefined): boolean {
+    for (const id of layers[tokens.length]?.keys() ?? []) {
+      const node = this.#graph.nodes[id]!
+      if (matched === undefined && (node.words.size > 0 || node.slots.length > 0)) return true
+      if (id === 0 || (matched !== undefined && node.opens)) return true
+      if (this.#typeOf(node.template) !== matched && [...node.words.values()].some((edges) => edges.some((edge) => !edge.rare))) return true
     }
     const checked = new Map<string, boolean>()
     for (let at = Math.max(0, tokens.length - 10); at < tokens.length; at++) {
       for (const node of layers[at]?.keys() ?? []) {
         for (const { parser, rare } of this.#graph.nodes[node]!.slots) {
-          if (parser === 'text' || parser === 'words' || (matched && rare)) continue
+          if (parser === 'text' || parser === 'words' || (matched !== undefined && rare)) continue
           const key = `${at} ${parser}`
           let open = checked.get(key)
-          if (open === undefined) checked.set(key, open = isQuantityPrefix(parser, tokens, at) && !(matched && parseQuantity(parser, tokens, at).some((found) => found.end === tokens.length)))
+          if (open === undefined) checked.set(key, open = isQuantityPrefix(parser, tokens, at) && !(matched !== undefined && parseQuantity(parser, tokens, at).some((found) => found.end === tokens.length)))
           if (open) return true
         }
       }

@@ -112,12 +112,14 @@ export function parseQuantity(quantity: Quantity, tokens: readonly Token[], at: 
 }
 
 const GO_ON: Readonly<Record<Quantity, readonly string[]>> = { length: ['metres'], angle: ['degrees', 'turn'], speed: ['metres per second'], duration: ['minutes', 'hour'], fraction: ['percent'], count: [''] }
+const JOINTS = /^(a|an|and|of|per|each|full|complete|whole)$/
 const STEPS = ['', 'two', 'five', 'a half', 'half', 'a', 'half a', 'of a']
 
 /** True when the tokens from `at` to the end are the beginning of a quantity that is not finished yet, such as "two point". */
 export function isQuantityPrefix(quantity: Quantity, tokens: readonly Token[], at: number): boolean {
   if (at >= tokens.length || tokens.length - at > 12) return false
   const begin = tokens.slice(at)
+  if (!begin.every(({ word: each }) => isNumberWord(each) || JOINTS.test(each) || SINGLE[quantity].has(each) || (quantity === 'speed' && (LENGTH.has(each) || TIME.has(each))))) return false
   const goOns = [...STEPS.flatMap((step) => GO_ON[quantity].map((unitWords) => `${step} ${unitWords}`)), ...(quantity === 'speed' ? ['second', 'per second'] : [])]
   return goOns.some((goOn) => {
     const words = goOn.split(' ').filter(Boolean).map((each) => ({ word: each, start: 0, end: 0 }))
