@@ -112,11 +112,13 @@ test('a full disk: requests are refused, an event says so, and with space again 
   t.is(harness.events.filter(({ name }) => name === 'journal.unavailable').length, 1, 'one event, not one for each try')
 })
 
-test('a request that cannot be written as JSON is refused alone', async (t) => {
-  const { journal } = await make(t)
+test('a request that does not fit the tables, or cannot be written as JSON, is refused alone', async (t) => {
+  const { journal, events } = await make(t)
   const good = journal.accept(sampleInput())
   await t.throwsAsync(journal.put('note/bad', 1n), { instanceOf: MtorError, code: 'MALFORMED' })
+  await t.throwsAsync(journal.accept({ ...sampleInput(), acceptedAt: { boot: NaN, mono: 1 } }), { instanceOf: MtorError, code: 'INTERNAL' })
   t.is(await good, 'accepted')
+  t.deepEqual(events, [], 'the disk is not blamed for it')
 })
 
 async function stalled(t: Parameters<typeof make>[0]) {

@@ -25,6 +25,10 @@ export type AcceptOutcome = 'accepted' | 'duplicate' | 'conflict'
 export interface ClaimInput { node: string; device?: string; epoch?: number }
 export interface FinishInput { state: FinalState; code?: Code; message?: string; say?: string; data?: Record<string, unknown>; deadLetter?: boolean }
 
+/**
+ * accepted = unfinished + finished, counted over the journal's whole life; `finished` includes `archivedTotal`.
+ * `queue`: requests that wait for the disk. `lastFsyncMs`: duration of the last commit. Never waits for the disk.
+ */
 export interface JournalStats { accepted: number; unfinished: number; finished: number; deadLetters: number; queue: number; fileBytes: number; archivedTotal: number; lastFsyncMs: number }
 
 /**
@@ -37,10 +41,11 @@ export interface Journal {
   /** Counts boots: grows when `bootId` differs from the last one stored. */
   boot(bootId: string): Promise<number>
   accept(input: AcceptInput): Promise<AcceptOutcome>
-  /** Takes an accepted intent for carrying out. With `device`, a fresh (epoch, sequence) ticket is made and stored. Undefined when it is already claimed by another node or final. Claiming again on the same node counts one more attempt and makes a new ticket. */
+  /** Takes an accepted intent for carrying out. With `device`, a fresh (epoch, sequence) ticket is made and stored. Undefined when it is already claimed by another node or final. Claiming again on the same node counts one more attempt and makes a new ticket. An `epoch` older than the device's rejects with STALE_EPOCH; without one the device's own is taken. */
   claim(id: string, input: ClaimInput): Promise<{ attempt: number; ticket?: DeviceTicket } | undefined>
+  /** Keeps the latest data. Changes nothing on an unknown or final intent. */
   progress(id: string, data: Record<string, unknown>): Promise<void>
-  /** Writes the one final state. False when it already had one (then nothing changes). */
+  /** Writes the one final state. False when it already had one, or is unknown (then nothing changes). */
   finish(id: string, input: FinishInput): Promise<boolean>
   get(id: string): Promise<JournalEntry | undefined>
   /** Accepted or claimed, in order of acceptance. */
