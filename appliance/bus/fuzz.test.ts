@@ -17,7 +17,7 @@ async function wellBehaved(b: Bench) {
     for (;;) {
       const receipt = json(await receipts.next()) as Receipt
       if (receipt.id === e.id) return receipt.accepted
-      if (receipt.accepted || !isCode(receipt.code)) return false
+      if (!receipt.accepted && !isCode(receipt.code)) return false
     }
   }
 }

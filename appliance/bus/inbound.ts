@@ -7,6 +7,7 @@ import { PROTOCOL_VERSION, type Receipt } from '../contracts/envelope.ts'
 import { MtorError, toMtorError } from '../contracts/errors.ts'
 import type { SystemEventInput } from '../contracts/events.ts'
 import type { Hub } from '../contracts/hub.ts'
+import { UUIDV7_PATTERN } from '../contracts/ids.ts'
 import type { Identity } from '../contracts/intents.ts'
 import { NodeState } from '../contracts/telemetry.ts'
 import type { Topics } from '../contracts/topics.ts'
@@ -40,6 +41,8 @@ const LAST_WORD_MS = 1000
 const SLASH = 0x2f
 const FRAME = { connect: 1, puback: 4, pubcomp: 7 }
 const ID = /"id"\s*:\s*"([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"/
+
+const isId = new RegExp(UUIDV7_PATTERN)
 
 const nodeState = validator(NodeState)
 
@@ -143,7 +146,8 @@ export class Inbound {
         const { code, message } = receipt
         this.#options.report(session, { severity: 'warning', name: 'submission.rejected', ...(code ? { code } : {}), ...(message ? { message } : {}) })
       }
-      send(receipt.id === null ? topics.clientReceipt(session.clientId) : topics.receipt(receipt.id), receipt)
+      // Only an id becomes a level of a topic: anything else could name another topic altogether.
+      send(receipt.id !== null && isId.test(receipt.id) ? topics.receipt(receipt.id) : topics.clientReceipt(session.clientId), receipt)
       done(null)
     })
   }
