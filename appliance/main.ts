@@ -9,9 +9,9 @@ import type { Config } from './config/schema.ts'
 import { bootId, systemClock as clock } from './contracts/clock.ts'
 import { MtorError, toMtorError } from './contracts/errors.ts'
 import { Hub } from './contracts/hub.ts'
-import { isHazardous, type Identity } from './contracts/intents.ts'
+import { isHazardous } from './contracts/intents.ts'
 import { topicsOf } from './contracts/topics.ts'
-import { Admission, Dispatcher, IntentService, recover } from './dispatch/index.ts'
+import { Admission, Dispatcher, endUntold, IntentService, recover } from './dispatch/index.ts'
 import { ControlServer } from './gateway/control.ts'
 import { Feed } from './gateway/feed.ts'
 import { FactLog } from './gateway/log.ts'
@@ -104,17 +104,22 @@ async function main(config: Config): Promise<void> {
   const drivers: Driver[] = []
   const epochs = new Map<string, number>()
   const inCommand = new Map<string, Promise<void>>()
+  /** A fresh epoch of the journal's; the device learns it as soon as it can be reached. */
+  const takeCommand = async (id: string) => {
+    const epoch = await journal.nextEpoch(id)
+    epochs.set(id, epoch)
+    const taken = drivers.find((d) => d.id === id)!.takeCommand(epoch)
+    taken.catch(() => {})
+    inCommand.set(id, taken)
+  }
   const runFile: RunFile = { pid: process.pid, devices: [] }
   for (const device of config.devices) {
     await part(`device ${device.id} (${device.port})`, async () => {
-      const epoch = await journal.nextEpoch(device.id)
       const port = device.port === 'simulated' ? await startSimulator(config, device.id, hub) : device.port
       const driver = makeDriver(device.id, port, device.baudRate, hub)
-      epochs.set(device.id, epoch)
       await driver.start()
-      inCommand.set(device.id, driver.takeCommand(epoch))
-      inCommand.get(device.id)!.catch(() => {})
       drivers.push(driver)
+      await takeCommand(device.id)
       stop.addDriver(driver)
       runFile.devices.push({ id: device.id, driver: device.driver, port })
     })
@@ -140,7 +145,7 @@ async function main(config: Config): Promise<void> {
     },
     examples: () => understander.types(), lastSpoken: () => conversation?.lastSaid, announce: (text) => conversation?.announce(text),
   })
-  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, drivers, epochOf: (device) => epochs.get(device), concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs })
+  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, drivers, epochOf: (device) => epochs.get(device), renewEpoch: takeCommand, concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs })
   stop.afterwards((reason) => dispatcher.abortActuations(reason))
   const admission = new Admission({ clock, guard, here: () => ({ node: hub.node, boot: hub.boot }), replayed: async (envelope) => await journal.get(envelope.id) !== undefined })
   const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished })
@@ -154,8 +159,9 @@ async function main(config: Config): Promise<void> {
   void recover({ journal, dispatcher, drivers, hub, clock, reachable: (device) => reached(inCommand.get(device)) })
     .catch((error: unknown) => hub.system({ severity: 'error', component: 'dispatch', name: 'recovery.failed', code: toMtorError(error).code, message: toMtorError(error).message }))
 
-  const identify = (envelope: unknown, identity: Identity) => service.submit(envelope, identity)
-  const bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: identify, emergencyStop: (reason) => stop.trigger(reason) })
+  hub.onSystem((event) => { if (event.component === 'journal' && event.name === 'journal.recovered') void endUntold(journal, dispatcher).catch(() => {}) })
+
+  const bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason) })
   await part('bus', () => bus.start(), () => bus.stop())
   const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => host?.status() ?? { state: 'off' }, bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics: topicsOf(config.realm), publish: (topic, payload, options) => bus.publish(topic, payload, options) })
   status.start()

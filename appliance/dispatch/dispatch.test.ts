@@ -12,7 +12,7 @@ import { EmergencyStop } from '../guard/emergency-stop.ts'
 import { Guard } from '../guard/mode.ts'
 import { SqliteJournal } from '../journal/index.ts'
 import type { Skill, SkillContext, SkillResult } from '../skills/port.ts'
-import { Admission, Dispatcher, IntentService, recover } from './index.ts'
+import { Admission, Dispatcher, endUntold, IntentService, recover } from './index.ts'
 
 /** A device whose answers the test decides; what is tested here is the dispatcher, the rover has tests of its own. */
 class ScriptedDevice implements Driver {
@@ -55,8 +55,8 @@ async function open(t: ExecutionContext, dir = mkdtempSync(join(tmpdir(), 'mtor-
     name: 'scripted', types: ['drive.move', 'drive.turn', 'time.tell', 'log.record', 'timer.set', 'stop'],
     run: async (context) => runs.get(context.intent.type)?.(context) ?? { say: 'Done.', data: context.intent.type.startsWith('drive') ? await context.command('move', context.slots) : {} },
   }
-  const epoch = await journal.nextEpoch('rover')
-  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills: [skill], drivers: [device], epochOf: () => epoch, concurrency: 8, retryBaseMs: 1 })
+  let epoch = await journal.nextEpoch('rover')
+  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills: [skill], drivers: [device], epochOf: () => epoch, renewEpoch: async () => { epoch = await journal.nextEpoch('rover') }, concurrency: 8, retryBaseMs: 1 })
   const stop = new EmergencyStop(hub)
   stop.addDriver(device)
   stop.afterwards((reason) => dispatcher.abortActuations(reason))
@@ -199,6 +199,26 @@ test('more unfinished intents than allowed are refused with BUSY, and nothing of
   t.true((await box.service.submit(move(box), operator)).accepted)
   t.is((await box.service.submit(move(box), operator)).code, 'BUSY')
   t.is((await box.journal.stats()).accepted, 2)
+})
+
+test('an epoch that was taken over meanwhile is renewed before the command is sent', async (t) => {
+  const box = await open(t)
+  await box.journal.nextEpoch('rover')
+  box.dispatcher.start()
+  t.is((await box.service.run(move(box), operator)).state, 'succeeded')
+  t.deepEqual(box.device.executed.map((ticket) => ticket.epoch), [3])
+})
+
+test('what the journal got while it was answered as unavailable is carried out when repeated, else ended', async (t) => {
+  const box = await open(t)
+  const [repeated, left] = [move(box, 1), move(box, 2)]
+  // As after an accept whose answer never came: durable, but nobody was told.
+  for (const envelope of [repeated, left]) await box.journal.accept({ envelope, client: 'test', acceptedAt: box.hub.now() })
+  const finals = [repeated, left].map((e) => box.service.final(e.id))
+  t.true((await box.service.submit(repeated, operator)).duplicate)
+  t.is(await endUntold(box.journal, box.dispatcher), 1)
+  box.dispatcher.start()
+  t.deepEqual((await Promise.all(finals)).map((e) => [e.state, e.code]), [['succeeded', undefined], ['failed', 'JOURNAL_UNAVAILABLE']])
 })
 
 for (const [past, expected] of [['succeeded', ['succeeded']], ['failed', ['failed', 'INTERRUPTED']], ['unknown', ['failed', 'OUTCOME_UNKNOWN']]] as [PastOutcome, string[]][]) {

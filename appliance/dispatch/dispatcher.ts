@@ -31,6 +31,8 @@ export interface DispatcherOptions {
   drivers: readonly Driver[]
   /** Present fencing token of a device; undefined while this node does not command it. */
   epochOf(device: string): number | undefined
+  /** Takes command of a device anew, under a fresh epoch. */
+  renewEpoch(device: string): Promise<void>
   concurrency: number
   retryBaseMs: number
 }
@@ -74,6 +76,9 @@ export class Dispatcher {
 
   /** Waiting, running and about to be retried. */
   get unfinished() { return this.#queue.size + this.#running.size + this.#retryTimers.size }
+
+  /** True while the intent waits, runs or is about to be tried again. */
+  has(id: string): boolean { return this.#running.has(id) || this.#retryTimers.has(id) || this.#queue.has(id) }
 
   /** The device that intents of this type command on this node. */
   deviceFor(type: string): string | undefined {
@@ -151,8 +156,7 @@ export class Dispatcher {
     let ticket: DeviceTicket | undefined
     try {
       if (policy.deviceKind !== undefined && envelope.type !== 'stop' && job.device === undefined) throw new MtorError('NOT_FITTED', `no ${policy.deviceKind} is configured`)
-      const epoch = job.device === undefined ? undefined : this.#o.epochOf(job.device)
-      const claimed = await this.#claim(job, epoch, abort.signal)
+      const claimed = await this.#claim(job, abort.signal)
       if (!claimed) return
       job.attempt = claimed.attempt
       ticket = claimed.ticket
@@ -180,14 +184,20 @@ export class Dispatcher {
     } finally { clock.clearTimeout(deadline) }
   }
 
-  /** A claim that the journal cannot write yet is tried again until the intent expires: it is accepted, so it may not be lost. */
-  async #claim(job: Job, epoch: number | undefined, signal: AbortSignal) {
+  /**
+   * A claim that the journal cannot write yet is tried again until the intent expires: it is accepted, so it may not be
+   * lost. After the loss of its file the journal calls our epoch burnt (STALE_EPOCH): then a fresh one is taken.
+   */
+  async #claim(job: Job, signal: AbortSignal) {
     for (let pauseMs = this.#o.retryBaseMs; ; pauseMs = Math.min(5_000, pauseMs * 2)) {
+      const epoch = job.device === undefined ? undefined : this.#o.epochOf(job.device)
       try {
         return await this.#o.journal.claim(job.id, { node: this.#o.hub.node, ...(job.device !== undefined && epoch !== undefined ? { device: job.device, epoch } : {}) })
       } catch (error) {
         if (signal.aborted) throw signal.reason
-        if (toMtorError(error).code !== 'JOURNAL_UNAVAILABLE' || this.#o.clock.monoMs() > job.expiresMonoMs) throw error
+        const { code } = toMtorError(error)
+        if ((code !== 'JOURNAL_UNAVAILABLE' && code !== 'STALE_EPOCH') || this.#o.clock.monoMs() > job.expiresMonoMs) throw error
+        if (code === 'STALE_EPOCH' && job.device !== undefined) await this.#o.renewEpoch(job.device)
         await this.#pause(pauseMs)
       }
     }

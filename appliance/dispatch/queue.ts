@@ -21,6 +21,8 @@ export class DispatchQueue<T extends Queued> {
     this.#size += 1
   }
 
+  has(id: string): boolean { return this.#waiting.some((bucket) => bucket.has(id)) }
+
   /** Takes the next runnable item and marks its device busy; undefined when nothing can run now. */
   next(): T | undefined {
     for (const bucket of this.#waiting) {

@@ -42,6 +42,20 @@ export async function recover(options: {
   return counts
 }
 
+/**
+ * After the journal was unavailable: an intent it had got all the same, though its submitter was told
+ * JOURNAL_UNAVAILABLE, is ended rather than carried out late and unexpectedly.
+ */
+export async function endUntold(journal: Journal, dispatcher: Dispatcher): Promise<number> {
+  let ended = 0
+  for (const { envelope, state } of await journal.unfinished()) {
+    if (state !== 'accepted' || dispatcher.has(envelope.id)) continue
+    ended += 1
+    await dispatcher.finish({ id: envelope.id, envelope }, { state: 'failed', code: 'JOURNAL_UNAVAILABLE', message: 'it was answered as not accepted while the journal was unavailable' })
+  }
+  return ended
+}
+
 async function judge(entry: JournalEntry, { dispatcher, drivers, hub, clock, reachable }: Parameters<typeof recover>[0]): Promise<Verdict> {
   const { envelope, claim } = entry
   const policy = policyOf(envelope.type)

@@ -59,11 +59,24 @@ export class IntentService {
     const expiresMonoMs = clock.monoMs() + envelope.ttlMs - age
     const outcome = await journal.accept({ envelope, client: identity.client, acceptedAt: at })
     if (outcome === 'conflict') throw new MtorError('REPLAYED', `id ${envelope.id} was used for another intent`)
-    if (outcome === 'duplicate') return this.#receipt(envelope.id, { duplicate: true })
+    if (outcome === 'duplicate') {
+      await this.#adopt(envelope, expiresMonoMs)
+      return this.#receipt(envelope.id, { duplicate: true })
+    }
     this.#accepted += 1
     hub.intent({ id: envelope.id, type: envelope.type, state: 'accepted', source: envelope.source, data: { slots: envelope.slots } })
     dispatcher.enqueue(dispatcher.jobOf(envelope, expiresMonoMs))
     return this.#receipt(envelope.id, {})
+  }
+
+  /**
+   * A repeat may be of an intent whose first submission was answered JOURNAL_UNAVAILABLE although the journal did get
+   * it: then nobody carries it out yet, and this repeat is its acceptance.
+   */
+  async #adopt(envelope: Envelope, expiresMonoMs: number): Promise<void> {
+    const { journal, dispatcher } = this.#o
+    if (dispatcher.has(envelope.id) || (await journal.get(envelope.id))?.state !== 'accepted' || dispatcher.has(envelope.id)) return
+    dispatcher.enqueue(dispatcher.jobOf(envelope, expiresMonoMs))
   }
 
   #receipt(id: string, extra: Partial<Receipt>): Receipt { return { v: PROTOCOL_VERSION, id, accepted: true, ...extra, at: this.#o.hub.now() } }
