@@ -44,8 +44,8 @@ const measure: Measure = {
   flags: [{ flag: '--dir <folder>', help: 'A folder on the disk to measure; default: the folder for temporary files' }],
   async run({ quick, flags, progress, signal }) {
     const folder = mkdtempSync(join(flags.dir ?? tmpdir(), 'mtor-bench-bus-'))
-    const rounds = quick ? 3 : 9
-    const forMs = quick ? 350 : 1_500
+    const rounds = quick ? 3 : 7
+    const forMs = quick ? 350 : 1_000
     const servers: Running[] = []
     const rates = new Map<string, number[]>()
     const add = (key: string, value: number) => { const list = rates.get(key); if (list) list.push(value); else rates.set(key, [value]) }

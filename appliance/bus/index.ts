@@ -87,6 +87,10 @@ export class Bus {
         if (session) this.#inbound!.publish(session, packet, done)
         else done(new MtorError('UNAUTHORISED', 'a message of no session'))
       },
+      authorizeForward: (client, packet) => {
+        Session.of(client)?.gather()
+        return packet
+      },
       published: (packet, client, done) => {
         Session.of(client)?.landed(packet)
         done(null)

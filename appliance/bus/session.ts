@@ -58,6 +58,7 @@ export class Session {
   droppedTimer: ReturnType<Clock['setTimeout']> | undefined
   #underWayBytes = 0
   #paused = false
+  #gathering = false
   readonly #permissions: Permissions
   readonly #verdicts = new Map<string, Verdict>()
 
@@ -103,6 +104,22 @@ export class Session {
     if (!this.#paused || this.#underWayBytes > MAX_UNDER_WAY_BYTES / 2) return
     this.#paused = false
     if (!this.client!.closed) (this.client as Pausable).resume()
+  }
+
+  /**
+   * Gathers what is delivered to this client in one turn of the event loop into one write. aedes defers each delivery
+   * with setImmediate and would make a system call of each, a third of all its time; two turns from here they are written.
+   */
+  gather() {
+    if (this.#gathering) return
+    this.#gathering = true
+    this.connection.stream.cork()
+    setImmediate(this.#nextTurn)
+  }
+  readonly #nextTurn = () => { setImmediate(this.#release) }
+  readonly #release = () => {
+    this.#gathering = false
+    this.connection.stream.uncork()
   }
 
   /** Writes to the socket beside the broker: whole packets only. */
