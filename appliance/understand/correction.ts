@@ -1,24 +1,16 @@
 import { isNumberWord, NUMBER_WORDS } from './numbers.ts'
+import { NEAR_WORDS } from './near-words.ts'
 import { UNIT_WORDS } from './quantities.ts'
 import { editDistance, FILLERS, NEGATIONS } from './words.ts'
 
 /** Shorter words are never corrected: too many of them are one letter from another. */
-const LEAST_LENGTH = 5
+const LEAST_LENGTH = 6
 const ENDINGS = ['s', 'd', 'ed', 'r', 'er', 'rs', 'ers', 'ing', 'ly', 'y', 'n', 'es', 'ings', 'est']
 
 /**
- * English words one or two letters from a word of the templates. They mean something else, so they are left as they
- * are: "drove forward two metres" is a tale, not a command.
- */
-const REAL_WORDS = new Set(`
-  drove driven droves derive strive thrive alive give forwarded foreword awkward award back beck bark rotated rolling
-  other others smother outside inside towards upward downward onward wayward inward outward
-`.split(/\s+/).filter(Boolean))
-
-/**
  * Corrects a misspelt word to the one word of the templates it must have been, or leaves it. Bounded so that a
- * correction cannot change a meaning: only words no template knows, of five letters or more, with the first letter
- * right, one letter off (two from eight letters on), one nearest candidate alone; never numbers, negations, fillers,
+ * correction cannot change a meaning: only words no template knows, of six letters or more, with the first letter
+ * right, one letter off, one candidate alone; never numbers, negations, fillers,
  * other forms of a known word or other English words near one.
  */
 export class Correction {
@@ -36,7 +28,7 @@ export class Correction {
   }
 
   of(word: string): string | undefined {
-    if (word.length < LEAST_LENGTH || word.length > 24 || this.#vocabulary.has(word) || isNumberWord(word) || REAL_WORDS.has(word)) return undefined
+    if (word.length < LEAST_LENGTH || word.length > 24 || this.#vocabulary.has(word) || isNumberWord(word) || NEAR_WORDS.has(word)) return undefined
     if (this.#known.has(word)) return this.#known.get(word)
     const found = this.#nearest(word)
     // Remembered, because a recogniser makes the same mistakes again; forgotten before it can grow.
@@ -47,14 +39,7 @@ export class Correction {
 
   #nearest(word: string): string | undefined {
     if (this.#isOtherForm(word)) return undefined
-    let limit = word.length >= 8 ? 2 : 1
-    let nearest: string[] = []
-    for (const candidate of this.#byLetter.get(word[0]!) ?? []) {
-      const distance = editDistance(word, candidate, candidate.length >= 8 ? limit : Math.min(limit, 1))
-      if (distance > limit || (candidate.length < 8 && distance > 1)) continue
-      if (distance < limit) { limit = distance; nearest = [] }
-      nearest.push(candidate)
-    }
+    const nearest = (this.#byLetter.get(word[0]!) ?? []).filter((candidate) => editDistance(word, candidate, 1) <= 1)
     return nearest.length === 1 && !isNumberWord(nearest[0]!) ? nearest[0] : undefined
   }
 

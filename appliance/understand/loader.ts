@@ -22,6 +22,8 @@ export interface Catalogue {
   questions: Map<string, Map<string, string>>
   slots: Map<string, Map<string, SlotInfo>>
   tests: TestSentence[]
+  /** Sentences too vague to act on, with what to ask about: no template may take them, the proposer learns them. */
+  unsure: TestSentence[]
   /** Sentences that must not match. */
   never: { say: string; file: string }[]
 }
@@ -79,14 +81,14 @@ export function parseCatalogue(sources: readonly Source[], dynamicLists: Readonl
   }
   for (const name of rules.keys()) rule(name)
 
-  const catalogue: Catalogue = { templates: [], questions: new Map(), slots: new Map(), tests: [], never: [] }
+  const catalogue: Catalogue = { templates: [], questions: new Map(), slots: new Map(), tests: [], unsure: [], never: [] }
   for (const { file, root, fail, placeOf } of documents) {
     for (const [type, body, node] of entries(root.intents, fail)) {
       const definition = intentDefinition(type)
       if (!definition) return fail(node, `unknown type "${type}"`)
       const infos = catalogue.slots.get(type) ?? describeSlots(definition.slots)
       catalogue.slots.set(type, infos)
-      const parts = fields(body, ['ask', 'templates', 'tests'], fail)
+      const parts = fields(body, ['ask', 'templates', 'tests', 'unsure'], fail)
       const questions = catalogue.questions.get(type) ?? new Map<string, string>()
       catalogue.questions.set(type, questions)
       for (const [slot, question, at] of entries(parts.ask, fail)) {
@@ -98,7 +100,9 @@ export function parseCatalogue(sources: readonly Source[], dynamicLists: Readonl
         const item = resolve(inTemplate(source, each, fail, rule), infos, lists, (message) => fail(each, `${type}: ${message}`))
         catalogue.templates.push({ type, source, item, file, ...placeOf(each) })
       }
-      for (const [say, slots, at] of entries(parts.tests, fail)) catalogue.tests.push({ say, type, slots: slotValues(slots, infos, (message) => fail(at, message)), file })
+      for (const list of ['tests', 'unsure'] as const) {
+        for (const [say, slots, at] of entries(parts[list], fail)) catalogue[list].push({ say, type, slots: slotValues(slots, infos, (message) => fail(at, message)), file })
+      }
     }
     for (const each of sequence(root.ignore, fail)) {
       const source = text(each, fail)

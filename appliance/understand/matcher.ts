@@ -34,6 +34,8 @@ const LEAST_CONFIDENCE = 0.6
 /** Words looked at; only free text may be longer. */
 const MAX_TOKENS = 60
 const MAX_FREE_WORDS = 5
+/** Free words are a name or a place; a sentence does not go on inside one. */
+const NO_NAME = new Set('is was were are am be been being has had have will would can could said says if when because but so not no never do does did it he she they we i you yesterday'.split(' '))
 const NOISE = /^(uh|um|uhm|er|erm|hmm|mm|ah)$/
 
 type Layers = Map<number, Path>[]
@@ -149,7 +151,10 @@ export class Matcher {
       const free = text.slice(tokens[at]!.start).trim()
       go(tokens.length, free, 0, 0.001 * (tokens.length - at), false)
     } else if (edge.parser === 'words') {
-      for (let end = at + 1; end <= Math.min(tokens.length, at + MAX_FREE_WORDS); end++) go(end, said(end), 0, end - at, false)
+      for (let end = at + 1; end <= Math.min(tokens.length, at + MAX_FREE_WORDS) && !NO_NAME.has(tokens[end - 1]!.word); end++) {
+        const name = said(end).replace(/^(the|a|an|my|our)\s+/i, '')
+        go(end, name, 0, end - at, false)
+      }
     } else {
       for (const found of quantity(edge.parser, at)) go(found.end, found.value, found.cost, 0, edge.parser === 'count' || (edge.parser === 'angle' && isNumberWord(tokens[found.end - 1]!.word)))
     }

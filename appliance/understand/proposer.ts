@@ -15,12 +15,13 @@ import { FILLERS, NEGATIONS, tokenize, type Token } from './words.ts'
 export interface Proposal { type: string; slots: Record<string, unknown>; confidence: number }
 
 /** Below this the classifier is not believed even for a question. */
-const LEAST_SCORE = 0.85
+const LEAST_SCORE = 0.65
 /** And this much of the sentence must be words it was taught. */
 const LEAST_KNOWN = 0.6
+/** And the nearest sentence it was taught must be at least this like it (Dice coefficient of their words). */
+const LEAST_LIKENESS = 0.5
 const PHRASES_PER_TEMPLATE = 24
 const MAX_WORDS = 30
-const NONE = 'none'
 /** Talk about commands rather than commands: proposals keep out of it. */
 const HEARSAY = new Set(['if', 'said', 'says', 'told', 'yesterday', 'tomorrow', 'he', 'she', 'they', 'his', 'her', 'their', 'was', 'were', 'had', 'ago'])
 
@@ -34,6 +35,7 @@ export class Proposer {
   readonly #catalogue: Catalogue
   readonly #cacheDirectory: string | undefined
   #nlu: Promise<Nlu> | undefined
+  #corpus: Example[] = []
   #known: ReadonlySet<string> | undefined
 
   constructor(catalogue: Catalogue, cacheDirectory: string | undefined) {
@@ -48,48 +50,52 @@ export class Proposer {
     const tokens = tokenize(text).filter(({ word }) => !FILLERS.has(word))
     if (tokens.length === 0 || tokens.length > MAX_WORDS || tokens.some(({ word }) => NEGATIONS.has(word) || HEARSAY.has(word))) return undefined
     const { words, values } = withoutValues(tokens)
-    const known = this.#known ??= new Set(corpusOf(this.#catalogue).flatMap(({ utterance, intent }) => intent === NONE ? [] : utterance.split(' ')))
+    this.#known ??= new Set((this.#corpus = corpusOf(this.#catalogue)).flatMap(({ utterance }) => utterance.split(' ')))
+    const known = this.#known
     const content = words.filter((word) => !word.startsWith('quantity'))
     if (content.length === 0 || content.filter((word) => known.has(word)).length / content.length < LEAST_KNOWN) return undefined
     const nlu = await this.#load()
     const [best] = await nlu.classify(words.join(' '))
-    if (!best || best.intent === NONE || best.score < LEAST_SCORE || !this.#catalogue.slots.has(best.intent)) return undefined
-    return { type: best.intent, slots: this.#slots(best.intent, words, values), confidence: Math.round(best.score * 1000) / 1000 }
+    if (!best || best.score < LEAST_SCORE || !this.#catalogue.slots.has(best.intent)) return undefined
+    const taught = this.#corpus.filter(({ intent }) => intent === best.intent).map(({ utterance }) => utterance.split(' '))
+    const nearest = this.#nearest(best.intent, words)
+    if (!nearest || Math.max(...taught.map((example) => likeness(example, words))) < LEAST_LIKENESS) return undefined
+    return { type: best.intent, slots: this.#slots(best.intent, nearest, words, values), confidence: Math.round(best.score * 1000) / 1000 }
   }
 
   /** Fixed values of the nearest sentence of the type, numbers of the text by their kind. */
-  #slots(type: string, words: readonly string[], values: readonly Value[]): Record<string, unknown> {
+  #slots(type: string, nearest: Phrase, words: readonly string[], values: readonly Value[]): Record<string, unknown> {
     const infos = this.#catalogue.slots.get(type)!
-    const nearest = this.#nearest(type, words)
     const slots: Record<string, unknown> = {}
     const factors: Record<string, number> = {}
-    for (const part of nearest ?? []) {
+    for (const [index, part] of nearest.entries()) {
       if (typeof part === 'string' || !('mark' in part)) continue
+      // A direction is taken over only when its word was really said.
+      const before = nearest[index - 1]
+      if (part.mark.op === 'times' && !(typeof before === 'string' && words.includes(before))) continue
       if (part.mark.op === 'set') slots[part.mark.slot] = part.mark.value
       else factors[part.mark.slot] = (factors[part.mark.slot] ?? 1) * Number(part.mark.value)
     }
     const open = [...values]
     const take = (fits: (value: Value) => boolean) => { const at = open.findIndex(fits); return at < 0 ? undefined : open.splice(at, 1)[0] }
+    const requiresNumber = numeric(infos).some(([, info]) => info.required)
     for (const [slot, info] of numeric(infos)) {
-      const found = take(({ parser }) => parser === info.kind) ?? (info.required ? take(({ parser }) => parser === 'number') : undefined)
+      const found = take(({ parser }) => parser === info.kind) ?? (info.required || !requiresNumber ? take(({ parser }) => parser === 'number') : undefined)
       if (!found) continue
-      const value = found.value < 0 ? found.value : found.value * (factors[slot] ?? 1)
+      const said = found.parser === 'number' && info.kind === 'fraction' ? found.value / 100 : found.value
+      const value = said < 0 ? said : said * (factors[slot] ?? 1)
       if ((info.minimum ?? -Infinity) <= value && value <= (info.maximum ?? Infinity)) slots[slot] = value
     }
     return slots
   }
 
   #nearest(type: string, words: readonly string[]): Phrase | undefined {
-    const said = new Set(words)
-    let best: { phrase: Phrase; likeness: number } | undefined
+    let best: { phrase: Phrase; like: number } | undefined
     for (const template of this.#catalogue.templates) {
       if (template.type !== type) continue
       for (const phrase of phrases(template.item)) {
-        const own = new Set(wordsOf(phrase))
-        let common = 0
-        for (const word of own) if (said.has(word)) common += 1
-        const likeness = 2 * common / (own.size + said.size)
-        if (!best || likeness > best.likeness) best = { phrase, likeness }
+        const like = likeness(wordsOf(phrase), words)
+        if (!best || like > best.like) best = { phrase, like }
       }
     }
     return best?.phrase
@@ -102,6 +108,12 @@ export class Proposer {
     })
     return this.#nlu
   }
+}
+
+/** Dice coefficient of two sentences' words, 0 to 1. */
+function likeness(one: readonly string[], other: readonly string[]): number {
+  const [a, b] = [new Set(one), new Set(other)]
+  return a.size + b.size === 0 ? 0 : 2 * [...a].filter((word) => b.has(word)).length / (a.size + b.size)
 }
 
 const numeric = (infos: ReadonlyMap<string, SlotInfo>) => [...infos].filter(([, { kind }]) => kind !== undefined && kind !== 'words')
@@ -125,19 +137,18 @@ function withoutValues(tokens: readonly Token[]): { words: string[]; values: Val
   return { words, values }
 }
 
-/** What the classifier is taught: the templates' sentences, the tests, and what must not match. */
+/** What the classifier is taught: the templates' sentences, the tests, and what is too vague to act on. */
 export function corpusOf(catalogue: Catalogue): Example[] {
   const corpus = new Map<string, string>()
   const add = (utterance: string, intent: string) => { if (utterance && !corpus.has(utterance)) corpus.set(utterance, intent) }
   const plain = (text: string) => withoutValues(tokenize(text).filter(({ word }) => !FILLERS.has(word))).words.join(' ')
-  for (const { say, type, slots } of catalogue.tests) if (!('text' in slots)) add(plain(say), type)
+  for (const { say, type, slots } of [...catalogue.unsure, ...catalogue.tests]) if (!('text' in slots)) add(plain(say), type)
   for (const { type, item } of catalogue.templates) {
     if (type === IGNORED) continue
     const all = phrases(item)
     const step = Math.max(1, all.length / PHRASES_PER_TEMPLATE)
     for (let at = 0; at < all.length; at += step) add(wordsOf(all[Math.floor(at)]!).join(' '), type)
   }
-  for (const { say } of catalogue.never) add(plain(say), NONE)
   return [...corpus].map(([utterance, intent]) => ({ utterance, intent }))
 }
 

@@ -1,0 +1,130 @@
+import test from 'ava'
+import { ManualClock } from '../contracts/clock.ts'
+import { isHazardous } from '../contracts/intents.ts'
+import { describe } from './describe.ts'
+import { Dialogue, Understander } from './index.ts'
+
+const understander = await Understander.load()
+const start = (proposals = false) => {
+  const clock = new ManualClock()
+  const dialogue = new Dialogue({ understander, clock, answerTimeoutMs: 15_000, isHazardous, proposals })
+  return { clock, dialogue, hear: (text: string, spoken = true, session = 'voice') => dialogue.hear(session, text, { spoken }) }
+}
+
+test('a complete command is submitted at once', async (t) => {
+  t.deepEqual(await start().hear('drive forward two metres'), { act: 'submit', type: 'drive.move', slots: { distanceM: 2 } })
+})
+
+test('a missing slot is asked for and filled with the answer', async (t) => {
+  const { hear, dialogue } = start()
+  t.deepEqual(await hear('drive back'), { act: 'ask', say: 'How far?', expects: 'slot' })
+  t.deepEqual(await hear('two metres'), { act: 'submit', type: 'drive.move', slots: { distanceM: -2 } })
+  t.false(dialogue.isOpen('voice'))
+  await hear('turn right')
+  t.deepEqual(await hear('ninety'), { act: 'submit', type: 'drive.turn', slots: { angleDeg: -90 } })
+  await hear('drive forward')
+  t.deepEqual(await hear('uh three please'), { act: 'submit', type: 'drive.move', slots: { distanceM: 3 } })
+})
+
+test('an answer that is no number is asked for again, then given up', async (t) => {
+  const { hear, dialogue } = start()
+  await hear('drive forward')
+  t.deepEqual(await hear('a bit'), { act: 'ask', say: 'Sorry. How far?', expects: 'slot' })
+  t.is((await hear('to')).act, 'refuse')
+  t.false(dialogue.isOpen('voice'))
+})
+
+test('text and named values are taken as answers', async (t) => {
+  const { hear } = start()
+  await hear('take a note')
+  t.deepEqual(await hear('Turn left at the big rock.'), { act: 'submit', type: 'log.record', slots: { text: 'Turn left at the big rock.' } })
+  await hear('change mode')
+  t.deepEqual(await hear('maintenance'), { act: 'submit', type: 'mode.set', slots: { mode: 'maintenance' } })
+  await hear('send a mail')
+  t.deepEqual(await hear('base'), { act: 'ask', say: 'What shall it say?', expects: 'slot' })
+  t.deepEqual(await hear('all is well'), { act: 'ask', say: 'Say confirm to send a mail to base saying: all is well.', expects: 'confirm' })
+  t.is((await hear('confirm')).act, 'submit')
+})
+
+test('a hazardous spoken request is carried out only after "confirm"', async (t) => {
+  const { hear } = start()
+  t.deepEqual(await hear('arm the drive'), { act: 'ask', say: 'Say confirm to arm the drive.', expects: 'confirm' })
+  t.deepEqual(await hear('confirm'), { act: 'submit', type: 'arm.set', slots: { armed: true } })
+  t.is((await hear('disarm')).act, 'submit')
+  t.is((await hear('arm the drive', false)).act, 'submit')
+  await hear('run the square sequence')
+  t.is((await hear('what')).act, 'ask')
+  t.deepEqual(await hear('well maybe'), { act: 'refuse', code: 'NOT_CONFIRMED', say: 'Not confirmed, so I did nothing.' })
+})
+
+test('"confirm" and "yes" mean nothing while no question is open', async (t) => {
+  const { hear } = start()
+  for (const text of ['confirm', 'yes', 'go ahead', 'no']) t.is((await hear(text)).act, 'refuse', text)
+})
+
+test('"cancel" and "no" drop the question; without one, cancel is a request', async (t) => {
+  const { hear, dialogue } = start()
+  for (const text of ['cancel', 'no', 'never mind', 'no thanks', 'cancel that']) {
+    await hear('arm the drive')
+    t.is((await hear(text)).act, 'cancelled', text)
+    t.false(dialogue.isOpen('voice'))
+  }
+  t.deepEqual(await hear('cancel'), { act: 'submit', type: 'cancel', slots: {} })
+})
+
+test('a new command replaces the open question', async (t) => {
+  const { hear } = start()
+  await hear('drive forward')
+  t.deepEqual(await hear('turn left ninety degrees'), { act: 'submit', type: 'drive.turn', slots: { angleDeg: 90 } })
+  t.is((await hear('confirm')).act, 'refuse')
+})
+
+test('"stop" passes through at once, whatever is open', async (t) => {
+  const { hear, dialogue } = start()
+  for (const first of ['drive forward', 'arm the drive', 'take a note', 'send a mail']) {
+    await hear(first)
+    t.deepEqual(await hear('stop'), { act: 'submit', type: 'stop', slots: {} })
+    t.false(dialogue.isOpen('voice'))
+  }
+})
+
+test('a question times out, and a late answer does nothing', async (t) => {
+  const { hear, clock, dialogue } = start()
+  await hear('arm the drive')
+  await clock.advance(14_999)
+  t.true(dialogue.isOpen('voice'))
+  await clock.advance(1)
+  t.false(dialogue.isOpen('voice'))
+  t.is((await hear('confirm')).act, 'refuse')
+})
+
+test('sessions do not answer for each other', async (t) => {
+  const { hear, dialogue } = start()
+  await hear('arm the drive', true, 'voice')
+  t.is((await hear('confirm', false, 'console')).act, 'refuse')
+  t.true(dialogue.isOpen('voice'))
+  dialogue.stop()
+  dialogue.stop()
+  t.false(dialogue.isOpen('voice'))
+})
+
+test('what no template matches is proposed as a question and never acts by itself', async (t) => {
+  const { hear } = start(true)
+  t.deepEqual(await hear('turn ninety degrees'), { act: 'ask', say: 'Did you mean: turn left by 90 degrees?', expects: 'choice' })
+  t.deepEqual(await hear('yes'), { act: 'submit', type: 'drive.turn', slots: { angleDeg: 90 } })
+  await hear('turn ninety degrees')
+  t.is((await hear('no')).act, 'cancelled')
+  t.is((await hear('do not turn ninety degrees')).act, 'refuse')
+  const hazardous = await hear('put the drive into armed')
+  t.deepEqual(hazardous, { act: 'ask', say: 'Did you mean: arm the drive?', expects: 'choice' })
+  t.deepEqual(await hear('yes'), { act: 'ask', say: 'Say confirm to arm the drive.', expects: 'confirm' })
+})
+
+test('requests are described in words', (t) => {
+  t.is(describe('drive.move', { distanceM: 2 }), 'drive forward 2 metres')
+  t.is(describe('drive.move', { distanceM: -0.5, speedMps: 1 }), 'drive back 50 centimetres at 1 metre per second')
+  t.is(describe('drive.turn', { angleDeg: -1 }), 'turn right by 1 degree')
+  t.is(describe('timer.set', { durationS: 5400, name: 'tea' }), 'set a timer called tea for 1 hour 30 minutes')
+  t.is(describe('light.set', { on: true, brightness: 0.3 }), 'set the lights to 30 percent')
+  t.is(describe('constructor', {}), 'constructor')
+})
