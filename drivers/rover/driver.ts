@@ -237,9 +237,10 @@ export class RoverDriver implements Driver {
     this.#heard = true
     switch (message.type) {
       case 'REPLY': this.#reply(message); break
-      case 'PROGRESS': case 'DONE': case 'OUTCOME':
-        this.#executions.get(keyOf(message))?.onResult(message)
-        if (message.type === 'OUTCOME') for (const listener of this.#questions.get(keyOf(message)) ?? []) listener(message)
+      case 'PROGRESS': case 'DONE': this.#executions.get(keyOf(message))?.onResult(message); break
+      case 'OUTCOME':
+        this.#executions.get(keyOf(message))?.onOutcome(message)
+        for (const listener of this.#questions.get(keyOf(message)) ?? []) listener(message)
         break
       case 'TELEMETRY': this.#newTelemetry(message); break
       case 'STOPPED': this.#notice(message.cause === STOP_CAUSE.stop ? 'info' : 'warning', 'rover.stopped', `halted: ${nameOf(STOP_CAUSE, message.cause)}`,
@@ -276,7 +277,8 @@ export class RoverDriver implements Driver {
   }
 
   #rebooted(cause: string, bootCount: number | undefined, sameConnection = true): void {
-    if (this.#telemetry) this.#notice('warning', 'rover.rebooted', `the controller began anew: ${cause}`, { cause, ...(bootCount === undefined ? {} : { bootCount }) })
+    // The BOOT of a controller that we never knew otherwise is no news.
+    if (this.#telemetry || this.#ready) this.#notice('warning', 'rover.rebooted', `the controller began anew: ${cause}`, { cause, ...(bootCount === undefined ? {} : { bootCount }) })
     // The uptime to come is smaller; without this, the first telemetry after BOOT would count as one more reboot.
     this.#telemetry = undefined
     if (!sameConnection) return

@@ -67,6 +67,9 @@ export class Execution {
     else this.fail(refusal(this.#what, reply.status))
   }
 
+  /** The answer to QUERY; one that comes before this command was asked about belongs to an earlier question. */
+  onOutcome(outcome: MessageOf<'OUTCOME'>): void { if (this.#phase !== 'sent') this.onResult(outcome) }
+
   onResult(result: ResultFields): void {
     if (this.#phase === 'ended') return
     this.#newsMs = this.#clock.monoMs()
