@@ -31,6 +31,7 @@ export interface RoverDriverOptions {
 const NOTICE_EVERY_MS = 5_000
 const STOP_AGAIN_MS = 50
 const STOP_ROUNDS = 20
+const LATE_TICKS = 3
 const keyOf = (ticket: { epoch: number; sequence: number }) => `${ticket.epoch}/${ticket.sequence}`
 
 /**
@@ -61,6 +62,7 @@ export class RoverDriver implements Driver {
   #emergencies = 0
   #tickTimer: Timer | undefined
   #running = false
+  #lastTickMs = 0
   #withheld = false
   #invalid = { count: 0, noticedMs: -Infinity }
 
@@ -175,9 +177,9 @@ export class RoverDriver implements Driver {
 
   emergencyStop(reason: string): void {
     this.#emergencies++
-    try { this.#beginStop('operator') } finally {
-      for (const execution of [...this.#executions.values()]) execution.stopped(`emergency stop: ${reason}`)
-    }
+    // The frame is written before anything of ours that listens could throw.
+    try { this.#beginStop('operator') } catch (error) { this.#notice('error', 'stop.listener', String(error)) }
+    for (const execution of [...this.#executions.values()]) execution.stopped(`emergency stop: ${reason}`)
   }
 
   state(): Record<string, unknown> {
@@ -198,8 +200,12 @@ export class RoverDriver implements Driver {
   #tick(): void {
     if (!this.#running) return
     this.#tickTimer = this.#o.clock.setTimeout(() => this.#tick(), this.#o.heartbeatMs)
+    const now = this.#o.clock.monoMs()
+    // After a tick that came late, what the controller said meanwhile is still waiting to be read.
+    if (now - this.#lastTickMs > LATE_TICKS * this.#o.heartbeatMs) this.#heardMs = now
+    this.#lastTickMs = now
     if (!this.#link.open) return
-    const silentMs = this.#o.clock.monoMs() - this.#heardMs
+    const silentMs = now - this.#heardMs
     if (silentMs > this.#o.silenceMs) { this.#link.drop(this.#unreachable(`the controller has said nothing for ${Math.round(silentMs)} ms`)); return }
     if (this.#epoch === 0 || this.#fenced) return
     if (!this.#o.proofOfLife()) {

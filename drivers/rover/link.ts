@@ -65,7 +65,12 @@ export class RoverLink {
   }
 
   #tryOpen(): void {
-    const port = this.#port = new SerialPort({ path: this.#o.port, baudRate: this.#o.baudRate, lock: false, hupcl: false, autoOpen: false })
+    let port: SerialPort
+    try { port = this.#port = new SerialPort({ path: this.#o.port, baudRate: this.#o.baudRate, lock: false, hupcl: false, autoOpen: false }) } catch (error) {
+      this.#o.onClosed(new MtorError('PORT_INVALID', `${this.#o.port}: ${(error as Error).message}`, { cause: error }))
+      this.#again()
+      return
+    }
     const decoder = new FrameDecoder()
     // What a port says after it was given up is of no interest any more.
     const mine = () => this.#port === port

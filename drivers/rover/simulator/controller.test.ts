@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
+import fc from 'fast-check'
 import { ManualClock } from '../../../appliance/contracts/clock.ts'
 import { OUTCOME, STATUS, STOP_CAUSE, UNKNOWN, type Message, type MessageOf } from '../protocol.ts'
 import { Controller, DEAD_MAN_MS, REBOOT_MS } from './controller.ts'
@@ -218,4 +219,32 @@ test('ROV-011 a stall and a low battery end motion with their own outcome', asyn
   await c.pass(200, 1)
   t.like(r.last('DONE'), { sequence: 2, outcome: OUTCOME.lowBattery })
   t.is(c.ask(move(1, 3), 'REPLY').status, STATUS.lowBattery)
+})
+
+test('ROV-005 whatever arrives in whatever order, with reboots between: no ticket acts twice and no epoch goes back', async (t) => {
+  const small = fc.integer({ min: 0, max: 4 })
+  const step = fc.oneof(
+    fc.record({ type: fc.constantFrom('MOVE', 'TURN', 'SET_SPEED', 'SET_LIGHT', 'QUERY', 'HELLO', 'HEARTBEAT', 'STOP', 'GET_TELEMETRY', 'DONE'), epoch: small, sequence: small, amount: fc.integer({ min: -300, max: 300 }) }),
+    fc.constantFrom('wait', 'reboot', 'brownOut'))
+  await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+    const clock = new ManualClock()
+    const memory = new Memory()
+    const acted: { epoch: number; sequence: number }[] = []
+    const boot = () => {
+      const made = new Controller({ clock, memory, motion: new Motion(() => 0.5), send: () => {}, log: (fact, data) => { if (fact === 'execute') acted.push(data as never) } })
+      made.powerOn()
+      return made
+    }
+    let controller = boot()
+    for (const s of steps) {
+      if (s === 'wait') { await clock.advance(250); controller.tick() } else if (s === 'reboot') controller = boot()
+      else if (s === 'brownOut') controller.brownOut()
+      else if (typeof s === 'object') {
+        const { amount, ...head } = s
+        controller.receive({ ...head, intentId, distanceMm: amount, angleCdeg: amount, speedMmps: Math.abs(amount), fraction255: Math.abs(amount) % 256, reason: 1, outcome: 0, refusal: 0, headingCdeg: 0 } as unknown as Message)
+      }
+    }
+    const tickets = acted.map((a) => a.epoch * 100 + a.sequence)
+    t.deepEqual(tickets, [...new Set(tickets)].sort((a, b) => a - b))
+  }), { numRuns: 200 })
 })
