@@ -20,13 +20,13 @@ const INTENTS = 500
 
 interface Started { child: ChildProcess; folder: string; readyS: number; line: string }
 
-/** Starts a daemon of its own in a new folder and waits for its line "ready …". */
+/** Starts a daemon of its own in a new folder, as `npm start` does, and waits for its line "ready …". */
 async function start(firstLight: boolean, signal: AbortSignal): Promise<Started> {
   const folder = await mkdtemp(join(tmpdir(), 'mtor-start-'))
   const file = join(folder, 'mtor.yaml')
   await writeFile(file, stringify({ stateDir: 'state', bus: { listeners: [{ kind: 'tcp', host: '127.0.0.1', port: 0 }] } }))
   const startedMs = performance.now()
-  const child = spawn(process.execPath, ['--no-warnings', join(ROOT, 'appliance/main.ts'), '--config', file, ...(firstLight ? [] : ['--no-first-light'])], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [join(ROOT, 'setup/start.mjs'), '--config', file, ...(firstLight ? [] : ['--no-first-light'])], { stdio: ['ignore', 'pipe', 'pipe'] })
   const said: string[] = []
   try {
     const line = await new Promise<string>((done, fail) => {
@@ -86,10 +86,11 @@ export default {
           if (started.line.includes('first light failed')) failedLights++
           progress(`round ${round + 1} of ${rounds}: ${started.line}`)
           if (kind === 'lit') continue
-          idleMB.push(rssMB(started.child.pid!))
           const control = new ControlClient(join(started.folder, 'state/run/control.sock'))
+          const { pid } = await control.call('GET', '/status') as { pid: number }
+          idleMB.push(rssMB(pid))
           for (let i = 0; i < INTENTS; i++) for await (const answer of control.lines('POST', '/intents', { type: 'time.tell' }, signal)) void answer
-          busyMB.push(rssMB(started.child.pid!))
+          busyMB.push(rssMB(pid))
         } finally { const tookS = await stop(started); if (round >= 0) stopS.push(tookS) }
       }
     }

@@ -5,13 +5,14 @@ import { spawn, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
+import { environment } from './child.mjs'
 import { root, setUpOrExit } from './setup.mjs'
 import { done, failed } from './steps.mjs'
 import { Report } from './tap.mjs'
 
 await setUpOrExit('test')
 const bin = join(root, 'node_modules/.bin')
-const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` }
+const env = { ...environment, PATH: `${bin}:${process.env.PATH}` }
 
 const startedMs = performance.now()
 const types = spawnSync(join(bin, 'tsc'), ['-p', root], { stdio: 'inherit', env, cwd: root })
