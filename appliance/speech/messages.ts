@@ -1,3 +1,5 @@
+import type { Config } from '../config/schema.ts'
+
 /**
  * What the core and the speech process say to each other over the child's IPC channel.
  * All times are CLOCK_MONOTONIC milliseconds, comparable across processes of one board.
@@ -35,6 +37,9 @@ export type FromSpeech =
   | { kind: 'wake-timeout'; atMs: number }
   | { kind: 'listened'; requestId: number; audioS: number; error?: { code: string; message: string } }
   | { kind: 'speaking'; requestId: number; state: 'started' | 'done' | 'stopped' | 'failed'; atMs: number; message?: string }
+  /** The ears could not be loaded; the voice still works. */
+  | { kind: 'deaf'; error: { code: string; message: string } }
+  /** Once a second. `lastFrameAgeMs` is −1 while nothing is captured. */
   | { kind: 'health'; rssBytes: number; cpuS: number; audioS: number; lastFrameAgeMs: number }
   | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; message: string; data?: Record<string, unknown> }
 
@@ -43,6 +48,8 @@ export type ToSpeech =
   | { kind: 'capture-stop' }
   /** Plays a WAV file through the ALSA capture path in real time, then goes back to the former device. */
   | { kind: 'listen'; requestId: number; file: string }
+  /** Ends a `listen` before its time; it is answered with an error CANCELLED. */
+  | { kind: 'listen-stop'; requestId: number }
   | { kind: 'speak'; requestId: number; text: string; interrupt: boolean }
   | { kind: 'earcon'; name: 'heard' | 'understood' | 'refused' }
   /** Cuts off what is being said. */
@@ -50,3 +57,13 @@ export type ToSpeech =
   /** After a question the answer needs no wake word for this long. */
   | { kind: 'expect-answer'; forMs: number }
   | { kind: 'shutdown' }
+
+/** What the speech process is started with, as JSON in the environment variable MTOR_SPEECH. */
+export interface SpeechSettings {
+  config: Config['speech']
+  understand: Config['understand']
+  /** Names of the sequences that can be run by voice. */
+  sequences: string[]
+  stateDir: string
+  runDir: string
+}

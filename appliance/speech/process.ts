@@ -1,0 +1,206 @@
+import { resolve } from 'node:path'
+import { systemClock } from '../contracts/clock.ts'
+import { MtorError, toMtorError } from '../contracts/errors.ts'
+import { Understander } from '../understand/index.ts'
+import { Capture, type CaptureState } from './capture/capture.ts'
+import { playThroughAlsa } from './capture/file-device.ts'
+import { FRAME_SAMPLES, SAMPLE_RATE_HZ } from './capture/framer.ts'
+import { AudioKeeper } from './keep-audio.ts'
+import type { FromSpeech, SpeechSettings, ToSpeech } from './messages.ts'
+import { SpeechPipeline } from './pipeline.ts'
+import { chooseEngine, openSink, Speaker } from './speak/index.ts'
+
+/** Frames that wait for the pipeline: 10 s. Beyond it sound is dropped, and that is told. */
+const MAX_BACKLOG = Math.round((10 * SAMPLE_RATE_HZ) / FRAME_SAMPLES)
+const HEALTH_MS = 1_000
+/** Silence after a file, beyond what ends a sentence that may go on. */
+const TAIL_MARGIN_MS = 600
+const SHUTDOWN_MS = 1_000
+/** The same trouble is told once in this time. */
+const TROUBLE_MS = 10_000
+
+const settings = JSON.parse(process.env['MTOR_SPEECH'] ?? 'null') as SpeechSettings | null
+if (!settings || !process.send) throw new MtorError('USAGE', 'this is the speech process; it is started by the appliance', { hint: 'Start the appliance with: npm start' })
+const { config, understand, sequences, stateDir, runDir } = settings
+const clock = systemClock
+
+const send = (message: FromSpeech) => { if (process.connected) process.send!(message, undefined, undefined, () => { /* a core that is gone ends us through 'disconnect' */ }) }
+const log = (level: 'info' | 'warn' | 'error', message: string, data?: Record<string, unknown>) => send({ kind: 'log', level, message, data })
+let troubleUntilMs = 0
+function trouble(message: string) {
+  const nowMs = clock.monoMs()
+  if (nowMs < troubleUntilMs) return
+  troubleUntilMs = nowMs + TROUBLE_MS
+  log('error', message)
+}
+
+// Ears
+
+const keeper = config.keepAudio.enabled ? new AudioKeeper(resolve(stateDir, config.keepAudio.directory)) : undefined
+const loaded = Promise.withResolvers<SpeechPipeline>()
+loaded.promise.catch(() => {})
+let pipeline: SpeechPipeline | undefined
+let heardSamples = 0
+let lastFrameMs: number | undefined
+let backlog = 0
+/** The pipeline takes one frame after another. */
+let turn: Promise<unknown> = Promise.resolve()
+
+function hear(frame: Int16Array, endMs: number) {
+  lastFrameMs = clock.monoMs()
+  heardSamples += frame.length
+  keeper?.push(frame, endMs)
+  const ears = pipeline
+  if (!ears) return
+  if (backlog >= MAX_BACKLOG) return trouble(`recognition is ${MAX_BACKLOG} frames behind: sound is dropped`)
+  backlog++
+  turn = turn.then(() => ears.push(frame, endMs)).catch((error: unknown) => { trouble(`recognition failed: ${toMtorError(error).message}`) }).finally(() => { backlog-- })
+}
+
+/** Everything heard so far is recognised, and what is open is ended. */
+async function finishHearing(ears: SpeechPipeline) {
+  await turn
+  await ears.flush()
+}
+
+function emit(message: FromSpeech) {
+  send(message)
+  if (message.kind === 'utterance') keeper?.save(message.timeline, Date.now()).catch((error: unknown) => { trouble(`cannot keep audio: ${String(error)}`) })
+}
+
+// Microphone
+
+let wanted = { device: config.device, channels: config.channels }
+let capture: Capture | undefined
+let captureTurn: Promise<void> = Promise.resolve()
+/** A file is being listened to: the microphone is closed meanwhile, which is no news. */
+let pausedForFile = false
+let announced: CaptureState | undefined
+
+function reopenCapture() {
+  captureTurn = captureTurn.then(async () => {
+    await capture?.stop()
+    announced = undefined
+    capture = new Capture({
+      ...wanted, clock,
+      onFrame: hear,
+      onState: (state, device, message) => {
+        if (pausedForFile || state === announced) return
+        announced = state
+        if (state !== 'open') lastFrameMs = undefined
+        send({ kind: 'capture', state, device, message })
+      },
+      onRemark: (message) => trouble(`capture: ${message}`),
+    })
+    if (!pausedForFile) capture.start()
+  })
+}
+
+// Files
+
+const listens = new Map<number, AbortController>()
+let listenTurn: Promise<void> = Promise.resolve()
+
+function listen(requestId: number, file: string) {
+  const abort = new AbortController()
+  listens.set(requestId, abort)
+  listenTurn = listenTurn.then(async () => {
+    let audioS = 0
+    let error: { code: string; message: string } | undefined
+    try {
+      const ears = await loaded.promise
+      pausedForFile = true
+      await capture?.stop()
+      await finishHearing(ears)
+      const played = await playThroughAlsa(file, { runDir, clock, tailS: (config.maxSilenceMs + TAIL_MARGIN_MS) / 1000, onFrame: hear, signal: abort.signal })
+      await finishHearing(ears)
+      audioS = played.audioS
+    } catch (thrown) {
+      const { code, message } = toMtorError(thrown)
+      error = { code, message }
+    }
+    listens.delete(requestId)
+    send({ kind: 'listened', requestId, audioS, error })
+    if (listens.size > 0) return
+    pausedForFile = false
+    lastFrameMs = undefined
+    capture?.start()
+  })
+}
+
+// Voice
+
+const engine = chooseEngine(config.speak.engine)
+const speaker = new Speaker({
+  engine,
+  mute: config.speak.engine === 'none' || config.speak.device === 'none',
+  voice: config.speak.voice,
+  sink: openSink(config.speak.device, stateDir),
+  earcons: config.speak.earcons,
+  onState: (requestId, state, message) => send({ kind: 'speaking', requestId, state, atMs: clock.monoMs(), message }),
+  onSpeaking: (speaking) => pipeline?.setSpeaking(speaking),
+  onError: (error) => trouble(`earcon: ${error.message}`),
+})
+
+// Life
+
+function health() {
+  const { user, system } = process.cpuUsage()
+  send({ kind: 'health', rssBytes: process.memoryUsage.rss(), cpuS: (user + system) / 1e6, audioS: heardSamples / SAMPLE_RATE_HZ, lastFrameAgeMs: lastFrameMs === undefined ? -1 : clock.monoMs() - lastFrameMs })
+}
+const healthTimer = setInterval(health, HEALTH_MS)
+
+let ending = false
+async function shutdown() {
+  if (ending) return
+  ending = true
+  clearInterval(healthTimer)
+  setTimeout(() => process.exit(0), SHUTDOWN_MS)
+  for (const abort of listens.values()) abort.abort()
+  await Promise.allSettled([speaker.stop(), capture?.stop(), listenTurn])
+  await turn
+  pipeline?.close()
+  process.exit(0)
+}
+
+process.on('disconnect', () => { void shutdown() })
+process.on('message', (message: ToSpeech) => {
+  if (ending) return
+  switch (message.kind) {
+    case 'capture':
+    case 'capture-stop': {
+      wanted = message.kind === 'capture' ? { device: message.device, channels: message.channels } : { device: 'none', channels: undefined }
+      // Before the ears are loaded nothing is opened: that comes at the end of loading.
+      if (pipeline) reopenCapture()
+      return
+    }
+    case 'listen': return listen(message.requestId, message.file)
+    case 'listen-stop': return listens.get(message.requestId)?.abort()
+    case 'speak': return speaker.speak(message.requestId, message.text, message.interrupt)
+    case 'earcon': return speaker.earcon(message.name)
+    case 'silence': return speaker.silence()
+    case 'expect-answer': return pipeline?.expectAnswer(message.forMs)
+    case 'shutdown': { void shutdown(); return }
+  }
+})
+
+try {
+  const understander = await Understander.load({ directories: understand.directories, sequences })
+  pipeline = await SpeechPipeline.load({
+    engine: config.engine,
+    cacheDir: resolve(stateDir, 'cache'),
+    grammar: understander.speechGrammar(),
+    completeness: (text) => understander.completeness(text),
+    endSilenceMs: config.endSilenceMs,
+    maxSilenceMs: config.maxSilenceMs,
+    answerWindowMs: config.answerWindowMs,
+    emit,
+  })
+  loaded.resolve(pipeline)
+  send({ kind: 'ready', engine: pipeline.engine, loadMs: Math.round(performance.now()), engines: [pipeline.engine] })
+  reopenCapture()
+} catch (thrown) {
+  const error = toMtorError(thrown, 'ENGINE_MISSING')
+  loaded.reject(error)
+  send({ kind: 'deaf', error: { code: error.code, message: error.message } })
+}
