@@ -16,6 +16,7 @@ export const PARTS = [
   { package: 'flite', needs: 'flite', for: 'start', without: 'replies fall back to espeak-ng' },
   { package: 'espeak-ng', needs: 'espeak-ng', for: 'start', without: 'no second voice if flite fails' },
   { package: 'openssl', needs: 'openssl', for: 'start', without: 'no self-made certificate for listening beyond loopback' },
+  ...(process.arch === 'arm64' ? [{ package: 'libatomic1', needs: '/usr/lib/aarch64-linux-gnu/libatomic.so.1', for: 'start', without: 'the first speech engine cannot be loaded' }] : []),
   { package: 'pocketsphinx', needs: 'pocketsphinx_continuous', for: SECOND_ENGINE, without: 'no second speech engine' },
   { package: 'pocketsphinx-en-us', needs: `${SPHINX}/model/en-us`, for: SECOND_ENGINE, without: 'the second speech engine has no model' },
   { package: 'pocketsphinx-testdata', needs: `${SPHINX}/test/data/goforward.raw`, for: 'test', without: 'no human voice to test with' },
