@@ -87,12 +87,13 @@ export function speechGrammar(catalogue: Catalogue): SpeechGrammar {
         if (before.length === 0) continue
         // Open to the end: a lead. Something said after the open part ("set a … timer") cannot be switched over to.
         const toTheEnd = open === phrase.length - 1 || isOpen(phrase.at(-1))
-        if (toTheEnd && isLiteral(before)) leads.add(american(before.join(' ')))
+        if (toTheEnd && isLiteral(before) && (before.length > 1 || open === phrase.length - 1)) leads.add(american(before.join(' ')))
         if (toTheEnd) add(before)
       }
     }
   }
-  const list = [...chosen].filter(Boolean)
+  // What is written in digits is said in words.
+  const list = [...chosen].filter((phrase) => phrase !== '' && !/\d/.test(phrase))
   return {
     phrases: list, words: [...new Set(list.flatMap((phrase) => phrase.split(' ')))].sort(),
     // "log" already opens what "log that" would.

@@ -51,7 +51,7 @@ export class Understander {
     const typeOf = (template: number) => templates[template]!.type
     const clash = graph.ambiguity(typeOf)
     if (clash) {
-      const [one, other] = clash.templates
+      const [one, other] = clash.templates.toSorted((a, b) => a - b) as [number, number]
       throw new MtorError('TEMPLATE_INVALID', `${place(other)}: "${clash.sentence}" is ambiguous: ${typeOf(other)} here, ${typeOf(one)} at ${place(one)}`, { data: { sentence: clash.sentence } })
     }
     this.catalogue = catalogue

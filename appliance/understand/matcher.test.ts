@@ -112,13 +112,13 @@ const problem = (text: string) => { try { parse(text) } catch (error) { return e
 
 test('mistakes in intent files name the file, line and column', (t) => {
   const cases: [string, RegExp][] = [
-    ['intents:\n  drive.move:\n    templates:\n      - "drive {distance}"\n', /^my\.yaml:4:9: .*unknown slot "distance"/],
+    ['intents:\n  drive.move:\n    templates:\n      - "drive {distance}"\n', /^my\.yaml:4:10: .*unknown slot "distance"/],
     ['intents:\n  drive.fly:\n    templates: [fly]\n', /^my\.yaml:2:3: unknown type "drive\.fly"/],
     ['intents:\n  stop:\n    templates:\n      - "stop (now|here"\n', /^my\.yaml:4:15: "\(" is never closed/],
     ['intents:\n  stop:\n    templates:\n      - "stop here)"\n', /^my\.yaml:4:19: "\)" closes nothing/],
     ['intents:\n  stop:\n    templates: ["<when> stop"]\n', /^my\.yaml:3:18: expected a rule/],
-    ['intents:\n  stop:\n    templates: ["[stop]"]\n', /^my\.yaml:3:17: matches the empty sentence/],
-    ['intents:\n  stop: { templates: [halt] }\n  repeat: { templates: ["(halt|again)"] }\n', /^my\.yaml:3:25: "halt" is ambiguous: repeat here, stop at my\.yaml:2:22/],
+    ['intents:\n  stop:\n    templates: ["[stop]"]\n', /^my\.yaml:3:18: matches the empty sentence/],
+    ['intents:\n  stop: { templates: [halt] }\n  repeat: { templates: ["(halt|again)"] }\n', /^my\.yaml:3:26: "halt" is ambiguous: repeat here, stop at my\.yaml:2:23/],
     ['rules: { a: "<b>", b: "<a>" }\n', /contains itself/],
     ['intents:\n\tstop:\n', /^my\.yaml:2:1: /],
     ['intents: [stop]\n', /^my\.yaml:1:10: expected names with values/],

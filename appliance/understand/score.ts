@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { MtorError } from '../contracts/errors.ts'
 import { describe } from './describe.ts'
@@ -82,10 +82,7 @@ export function parseLine(line: string, number: number): { text: string; expecte
 
 /** Understands a file line by line; '-' is standard input. Throws NOT_FOUND where it cannot be read, USAGE where a line is broken. */
 export async function* scoreFile(path: string, understander: Understander, options: { proposals: boolean }): AsyncGenerator<ScoredSentence> {
-  const input = path === '-' ? process.stdin : createReadStream(path)
-  const lines = createInterface({ input, crlfDelay: Infinity })
-  let failure: Error | undefined
-  input.once('error', (error: Error) => { failure = error; lines.close() })
+  const lines = createInterface({ input: path === '-' ? process.stdin : await openFile(path), crlfDelay: Infinity })
   let number = 0
   try {
     for await (const line of lines) {
@@ -96,8 +93,17 @@ export async function* scoreFile(path: string, understander: Understander, optio
       yield { line: number, understanding, expected: parsed.expected, verdict: parsed.expected && judge(understanding, parsed.expected) }
     }
   } finally { lines.close() }
-  if (failure) throw new MtorError('NOT_FOUND', `${path}: ${failure.message}`, { cause: failure, hint: 'Give a file with one sentence a line, or - for standard input.' })
 }
+
+async function openFile(path: string) {
+  try {
+    const file = await open(path)
+    if ((await file.stat()).isFile()) return file.createReadStream()
+    await file.close()
+  } catch (cause) { throw unreadable(path, (cause as Error).message) }
+  throw unreadable(path, 'is not a file')
+}
+const unreadable = (path: string, why: string) => new MtorError('NOT_FOUND', `${path}: ${why}`, { hint: 'Give a file with one sentence a line, or - for standard input.' })
 
 const plainLine = ({ understanding: got, expected, verdict }: ScoredSentence): string => {
   const slots = Object.keys(got.slots).length > 0 ? ` ${JSON.stringify(got.slots)}` : ''
