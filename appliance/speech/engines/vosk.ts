@@ -1,0 +1,166 @@
+import { join } from 'node:path'
+import { MtorError, toMtorError } from '../../contracts/errors.ts'
+import type { Recogniser, SpeechEngine, Transcript, Vocabulary, Word } from '../engine.ts'
+import { GARBAGE } from '../engine.ts'
+import { TrustedFiles, VOSK_LIBRARY, VOSK_LIBRARY_ARM64, VOSK_MODEL } from '../models.ts'
+
+const SAMPLE_RATE_HZ = 16_000
+/** Vosk counts samples in 32 bits and gives times as floats: after this much speech a recogniser is renewed. */
+const RENEW_SAMPLES = 8 * 3600 * SAMPLE_RATE_HZ
+type Handle = unknown
+
+/** The functions of libvosk that are used. @see vosk_api.h of the Vosk project, 0.3.39 */
+interface Vosk {
+  setLogLevel(level: number): void
+  modelNew(path: string): Handle
+  modelFree(model: Handle): void
+  findWord(model: Handle, word: string): number
+  recogniserNew(model: Handle, rateHz: number): Handle
+  recogniserNewGrammar(model: Handle, rateHz: number, json: string): Handle
+  setWords(recogniser: Handle, on: number): void
+  accept(recogniser: Handle, samples: Int16Array, count: number): number
+  partial(recogniser: Handle): string
+  final(recogniser: Handle): string
+  reset(recogniser: Handle): void
+  free(recogniser: Handle): void
+}
+
+async function library(file: string): Promise<Vosk> {
+  const { default: koffi } = await import('koffi')
+  const lib = koffi.load(file)
+  return {
+    setLogLevel: lib.func('void vosk_set_log_level(int)'),
+    modelNew: lib.func('void *vosk_model_new(const char *)'),
+    modelFree: lib.func('void vosk_model_free(void *)'),
+    findWord: lib.func('int vosk_model_find_word(void *, const char *)'),
+    recogniserNew: lib.func('void *vosk_recognizer_new(void *, float)'),
+    recogniserNewGrammar: lib.func('void *vosk_recognizer_new_grm(void *, float, const char *)'),
+    setWords: lib.func('void vosk_recognizer_set_words(void *, int)'),
+    accept: lib.func('int vosk_recognizer_accept_waveform_s(void *, int16_t *, int)'),
+    partial: lib.func('const char *vosk_recognizer_partial_result(void *)'),
+    final: lib.func('const char *vosk_recognizer_final_result(void *)'),
+    reset: lib.func('void vosk_recognizer_reset(void *)'),
+    free: lib.func('void vosk_recognizer_free(void *)'),
+  }
+}
+
+async function libraryFile(trusted: TrustedFiles, cacheDir: string | undefined): Promise<string> {
+  if (process.platform === 'linux' && process.arch === 'x64') return join(await trusted.folder(VOSK_LIBRARY), 'libvosk.so')
+  const arm = VOSK_LIBRARY_ARM64
+  const hint = `Put ${arm.member} of ${arm.wheel} (Python package vosk, wheel SHA-256 ${arm.wheelSha256}) at ${join(cacheDir ?? '<cache folder>', arm.file)}; its SHA-256 is ${arm.sha256}. Debian package libatomic1 is needed`
+  if (process.platform !== 'linux' || process.arch !== 'arm64' || cacheDir === undefined) {
+    throw new MtorError('ENGINE_MISSING', `there is no libvosk for ${process.platform} ${process.arch} here`, process.arch === 'arm64' ? { hint } : {})
+  }
+  try { return await trusted.file(join(cacheDir, arm.file), arm.sha256, arm.name) } catch (error) {
+    const { code, message } = toMtorError(error)
+    throw new MtorError(code, message, { cause: error, hint })
+  }
+}
+
+/** Vosk (Kaldi) through libvosk, in this process. A call takes about 0.015 s per second of audio and blocks. */
+export class VoskEngine implements SpeechEngine {
+  readonly name = 'vosk'
+  readonly streaming = true
+  #vosk: Vosk
+  #model: Handle
+  #open = new Set<VoskRecogniser>()
+
+  private constructor(vosk: Vosk, model: Handle) {
+    this.#vosk = vosk
+    this.#model = model
+  }
+
+  /** @throws MtorError MODEL_UNTRUSTED or ENGINE_MISSING. */
+  static async load(options: { cacheDir?: string } = {}): Promise<VoskEngine> {
+    const trusted = new TrustedFiles(options.cacheDir)
+    const file = await libraryFile(trusted, options.cacheDir)
+    const folder = await trusted.folder(VOSK_MODEL)
+    try {
+      const vosk = await library(file)
+      vosk.setLogLevel(-1)
+      const model = vosk.modelNew(folder)
+      if (model === null) throw new MtorError('ENGINE_MISSING', `Vosk cannot read its model in ${folder}`)
+      return new VoskEngine(vosk, model)
+    } catch (error) { throw toMtorError(error, 'ENGINE_MISSING') }
+  }
+
+  knows(word: string): boolean { return word === GARBAGE || this.#vosk.findWord(this.#model, word) >= 0 }
+
+  async open(vocabulary: Vocabulary): Promise<Recogniser> {
+    const make = () => {
+      const handle = vocabulary.kind === 'open'
+        ? this.#vosk.recogniserNew(this.#model, SAMPLE_RATE_HZ)
+        : this.#vosk.recogniserNewGrammar(this.#model, SAMPLE_RATE_HZ, JSON.stringify([...vocabulary.phrases, GARBAGE]))
+      if (handle === null) throw new MtorError('ENGINE_MISSING', 'Vosk cannot make a recogniser')
+      this.#vosk.setWords(handle, 1)
+      return handle
+    }
+    const recogniser: VoskRecogniser = new VoskRecogniser(this.#vosk, make, () => { this.#open.delete(recogniser) })
+    this.#open.add(recogniser)
+    return recogniser
+  }
+
+  close(): void {
+    for (const recogniser of [...this.#open]) recogniser.close()
+    if (this.#model !== null) this.#vosk.modelFree(this.#model)
+    this.#model = null
+  }
+}
+
+class VoskRecogniser implements Recogniser {
+  #vosk: Vosk
+  #handle: Handle
+  #make: () => Handle
+  #onClose: () => void
+  /** Vosk counts the time of words from the recogniser's first sample ever; we from the utterance's. */
+  #samplesBefore = 0
+  #samples = 0
+
+  constructor(vosk: Vosk, make: () => Handle, onClose: () => void) {
+    this.#vosk = vosk
+    this.#make = make
+    this.#handle = make()
+    this.#onClose = onClose
+  }
+
+  accept(samples: Int16Array): void {
+    if (samples.length === 0) return
+    // The return value says that Vosk sees an end of speech; the pipeline decides that itself.
+    this.#vosk.accept(this.#live, samples, samples.length)
+    this.#samples += samples.length
+  }
+
+  partial(): string { return this.#samples === 0 ? '' : (JSON.parse(this.#vosk.partial(this.#live)) as { partial?: string }).partial ?? '' }
+
+  final(): Transcript {
+    if (this.#samples === 0) return { words: [] }
+    const { result = [] } = JSON.parse(this.#vosk.final(this.#live)) as { result?: { word: string; start: number; end: number; conf: number }[] }
+    const beforeS = this.#samplesBefore / SAMPLE_RATE_HZ
+    const words: Word[] = result.map(({ word, start, end, conf }) => ({ word, startS: Math.max(0, start - beforeS), endS: Math.max(0, end - beforeS), confidence: conf }))
+    this.#samplesBefore += this.#samples
+    this.#samples = 0
+    if (this.#samplesBefore > RENEW_SAMPLES) {
+      this.#vosk.free(this.#handle)
+      this.#handle = this.#make()
+      this.#samplesBefore = 0
+    }
+    return { words }
+  }
+
+  reset(): void {
+    // Not vosk_recognizer_reset: it keeps the speaker's statistics, so that a cough would colour the next utterance.
+    this.final()
+  }
+
+  close(): void {
+    if (this.#handle === null) return
+    this.#vosk.free(this.#handle)
+    this.#handle = null
+    this.#onClose()
+  }
+
+  get #live(): Handle {
+    if (this.#handle === null) throw new MtorError('INTERNAL', 'this recogniser is closed')
+    return this.#handle
+  }
+}

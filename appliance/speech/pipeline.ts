@@ -1,0 +1,407 @@
+import type { Completeness } from '../understand/port.ts'
+import { textOf, type Recogniser, type SpeechEngine, type Word } from './engine.ts'
+import { openEngine } from './engines/index.ts'
+import { commandPhrases, leadOf, phrasesFor, SPOT_PHRASES, WAKE_WORD, type CommandGrammar } from './grammar.ts'
+import { afterWakeWord, judge, textAfterWakeWord, type CommandTuning } from './judge.ts'
+import type { FromSpeech, UtteranceMessage } from './messages.ts'
+import { SILERO_MODEL, TrustedFiles } from './models.ts'
+import { SampleRing } from './ring.ts'
+import { FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, VoiceActivity } from './vad.ts'
+import { WakeCheck } from './wake.ts'
+
+export interface PipelineOptions {
+  engine: 'auto' | 'vosk' | 'pocketsphinx'
+  /** Where checks of model files are remembered. */
+  cacheDir?: string
+  grammar: CommandGrammar
+  completeness(text: string): Completeness
+  /** Silence that ends a complete sentence; twice this ends one that may go on. */
+  endSilenceMs: number
+  /** Silence that ends anything. */
+  maxSilenceMs: number
+  /** After the wake word alone, how long a command may take to come. */
+  answerWindowMs: number
+  emit(message: FromSpeech): void
+}
+
+const MS = SAMPLE_RATE_HZ / 1000
+const RING_SAMPLES = 20 * SAMPLE_RATE_HZ
+/** Decoding begins this long before voice activity does: it notices soft beginnings late. */
+const PRE_ROLL_SAMPLES = 320 * MS
+/** Of that, what may reach into the pause after the utterance before. */
+const AFTER_LAST_SAMPLES = 64 * MS
+/** The wake word opens an utterance; past this much audio it can no longer. */
+const WAKE_WITHIN_SAMPLES = 3.5 * SAMPLE_RATE_HZ
+/** A wake word that stays in the partial text is looked at again after so many frames: the first time its end may still be missing. */
+const WAKE_LOOKS_FRAMES = [12, 20, 28]
+const STOP_LOOKS_FRAMES = [1, 5, 9, 13]
+const STOP_TAIL_SAMPLES = 1.6 * SAMPLE_RATE_HZ
+/** A short utterance is searched for "stop" as soon as it falls silent: the streaming text would come 0.2 s later. */
+const PAUSE_LOOK_FRAMES = 2
+const SHORT_SAMPLES = 2.5 * SAMPLE_RATE_HZ
+/** Talk that is not for the box: the recogniser starts afresh after this, so that its lattice stays small. */
+const IDLE_RENEW_SAMPLES = 10 * SAMPLE_RATE_HZ
+/** Nothing said to the box is longer. */
+const COMMAND_MAX_SAMPLES = 18 * SAMPLE_RATE_HZ
+const FREE_MAX_SAMPLES = 60 * SAMPLE_RATE_HZ
+/** Falling behind by this much is told, and again after a while. */
+const BEHIND_MS = 1_000
+const BEHIND_AGAIN_MS = 10_000
+
+/** From the first sound of an utterance to the silence that ends it. Positions are sample numbers of the stream. */
+interface Utterance {
+  from: number
+  onset: number
+  speechEnd: number
+  /** Began while the box itself was speaking: only "stop" counts. */
+  echo: boolean
+  /** 'open': may still begin with the wake word. 'command': is for the box. 'other': is not. */
+  is: 'open' | 'command' | 'other'
+  spotFrom: number
+  wakeMs?: number
+  /** Where the wake word ended, if it is in this utterance. */
+  wakeEnd?: number
+  wakeFrames: number
+  stopFrames: number
+  stopsSettled: number
+  lastStop: number
+  pauseLooked: boolean
+  lead?: string
+  openRunning: boolean
+  /** Silence at which the text was last found incomplete. */
+  triedSilenceMs: number
+}
+
+/**
+ * Sound in, words out: voice activity → wake and stop words → command, or free text. It lives on the time given with
+ * the frames, never on the wall clock, so that recorded sound goes through faster than real time with the same result.
+ */
+export class SpeechPipeline {
+  readonly engine: string
+  #o: PipelineOptions
+  #engine: SpeechEngine
+  #vad: VoiceActivity
+  #spot: Recogniser
+  #command: Recogniser
+  #check: WakeCheck
+  #open: () => Promise<Recogniser>
+  #tuning: CommandTuning
+  #ring = new SampleRing(RING_SAMPLES)
+  #frame = new Int16Array(FRAME_SAMPLES)
+  #filled = 0
+  #turn: Promise<void> = Promise.resolve()
+  #endMs = 0
+  #arrivedMs = 0
+  #utterance: Utterance | undefined
+  #lastEnd = 0
+  #speaking = false
+  #cut = false
+  /** A command needs no wake word until then. */
+  #answerUntilMs = -Infinity
+  /** … because the wake word was said alone. */
+  #woken: number | undefined
+  #behindToldMs = -Infinity
+  #closed = false
+
+  private constructor(options: PipelineOptions, parts: { engine: SpeechEngine; vad: VoiceActivity; spot: Recogniser; command: Recogniser; check: WakeCheck; open: () => Promise<Recogniser>; tuning: CommandTuning }) {
+    this.#o = options
+    this.#engine = parts.engine
+    this.engine = parts.engine.name
+    this.#vad = parts.vad
+    this.#spot = parts.spot
+    this.#command = parts.command
+    this.#check = parts.check
+    this.#open = parts.open
+    this.#tuning = parts.tuning
+  }
+
+  /** @throws MtorError MODEL_UNTRUSTED or ENGINE_MISSING. */
+  static async load(options: PipelineOptions): Promise<SpeechPipeline> {
+    const vadFolder = await new TrustedFiles(options.cacheDir).folder(SILERO_MODEL)
+    const vad = await VoiceActivity.load(`${vadFolder}/${Object.keys(SILERO_MODEL.files)[0]}`)
+    const { engine, wake, commands, refused } = await openEngine(options.engine, { cacheDir: options.cacheDir })
+    for (const error of refused) options.emit({ kind: 'log', level: 'warn', message: `${error.message}; ${engine.name} is used instead`, data: { code: error.code, hint: error.hint } })
+    // Made when first needed, then kept: most utterances never need the open vocabulary.
+    let opened: Promise<Recogniser> | undefined
+    const open = () => opened ??= engine.open({ kind: 'open' })
+    return new SpeechPipeline(options, {
+      engine, vad, open, tuning: commands,
+      spot: await engine.open({ kind: 'phrases', phrases: phrasesFor(engine, SPOT_PHRASES) }),
+      command: await engine.open({ kind: 'phrases', phrases: commandPhrases(engine, options.grammar) }),
+      check: await WakeCheck.load(engine, open, wake),
+    })
+  }
+
+  /**
+   * Takes the next samples, 16 kHz mono, normally 512 of them; `endMs` is the time of the last one. Frames are dealt
+   * with in order of the calls; the promise ends when this one has been. The samples are copied.
+   */
+  push(samples: Int16Array, endMs: number): Promise<void> {
+    const arrivedMs = performance.now()
+    const copy = samples.slice()
+    return this.#inTurn(() => this.#take(copy, endMs, arrivedMs))
+  }
+
+  /** After a question: speech within `forMs` is a command without wake word. While the box speaks, the time begins when it has ended. */
+  expectAnswer(forMs: number): void {
+    this.#answerForMs = forMs
+    this.#answerUntilMs = this.#endMs + forMs
+  }
+  #answerForMs = 0
+
+  /** While the box itself speaks, only "stop" counts. */
+  setSpeaking(on: boolean): void {
+    if (on === this.#speaking) return
+    this.#speaking = on
+    if (on) { if (this.#utterance?.is === 'open') this.#utterance.is = 'other' } else {
+      this.#cut = true
+      if (this.#answerUntilMs > this.#endMs) this.#answerUntilMs = this.#endMs + this.#answerForMs
+    }
+  }
+
+  /** The end of a recording: takes it for silence and ends what is open. */
+  flush(): Promise<void> {
+    return this.#inTurn(async () => {
+      const silence = new Int16Array(FRAME_SAMPLES)
+      if (this.#filled > 0) await this.#take(new Int16Array(FRAME_SAMPLES - this.#filled), this.#endMs + (FRAME_SAMPLES - this.#filled) / MS, performance.now())
+      for (let ms = 0; ms <= this.#o.maxSilenceMs + 500 || this.#utterance; ms += FRAME_MS) {
+        await this.#take(silence, this.#endMs + FRAME_MS, performance.now())
+        if (ms > this.#o.maxSilenceMs && !this.#utterance) break
+      }
+    })
+  }
+
+  /** Forgets the utterance and all windows. */
+  reset(): void {
+    void this.#inTurn(async () => {
+      this.#drop()
+      this.#vad.reset()
+      this.#filled = 0
+      this.#lastEnd = this.#ring.end
+      this.#answerUntilMs = -Infinity
+      this.#woken = undefined
+      this.#cut = false
+    })
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    const release = async () => {
+      this.#check.close()
+      this.#engine.close()
+      await this.#vad.close()
+    }
+    void this.#turn.then(release, release).catch(() => {})
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const mine = this.#turn.then(() => this.#closed ? undefined : work())
+    // A frame that failed must not stop those after it; its own caller is told.
+    this.#turn = mine.catch(() => {})
+    return mine
+  }
+
+  /** Cuts what comes into frames. */
+  async #take(samples: Int16Array, endMs: number, arrivedMs: number): Promise<void> {
+    this.#arrivedMs = arrivedMs
+    const behindMs = performance.now() - arrivedMs
+    if (behindMs > BEHIND_MS && endMs - this.#behindToldMs > BEHIND_AGAIN_MS) {
+      this.#behindToldMs = endMs
+      this.#o.emit({ kind: 'log', level: 'warn', message: `listening is ${Math.round(behindMs)} ms behind`, data: { code: 'BUSY', behindMs } })
+    }
+    for (let at = 0; at < samples.length;) {
+      const n = Math.min(FRAME_SAMPLES - this.#filled, samples.length - at)
+      this.#frame.set(samples.subarray(at, at + n), this.#filled)
+      at += n
+      this.#filled += n
+      this.#endMs = endMs - (samples.length - at) / MS
+      if (this.#filled < FRAME_SAMPLES) continue
+      this.#filled = 0
+      await this.#listen(this.#frame)
+    }
+  }
+
+  async #listen(frame: Int16Array): Promise<void> {
+    this.#ring.write(frame)
+    const { speech } = await this.#vad.frame(frame)
+    if (this.#cut) {
+      this.#cut = false
+      if (this.#utterance?.echo) this.#drop()
+    }
+    let u = this.#utterance
+    if (!u) {
+      if (!speech) return this.#expire()
+      u = await this.#begin()
+    } else await this.#feed(u, frame)
+    if (speech) u.speechEnd = this.#ring.end
+    await this.#watchStop(u, speech)
+    if (u.is === 'open') await this.#watchWake(u)
+    const silenceMs = (this.#ring.end - u.speechEnd) / MS
+    if (u.is === 'command') await this.#watchEnd(u, silenceMs)
+    else if (silenceMs >= this.#o.endSilenceMs) await this.#endIdle(u)
+    else if (u.is === 'other' && this.#ring.end - u.spotFrom > IDLE_RENEW_SAMPLES) {
+      this.#spot.reset()
+      Object.assign(u, { spotFrom: this.#ring.end, stopsSettled: 0, stopFrames: 0 })
+    }
+  }
+
+  async #begin(): Promise<Utterance> {
+    const onset = this.#ring.end - FRAME_SAMPLES
+    const from = Math.max(onset - PRE_ROLL_SAMPLES, this.#lastEnd + AFTER_LAST_SAMPLES, this.#ring.start)
+    const answers = !this.#speaking && this.#endMs <= this.#answerUntilMs
+    const u: Utterance = {
+      from: Math.min(from, onset), onset, speechEnd: this.#ring.end, echo: this.#speaking, is: this.#speaking ? 'other' : answers ? 'command' : 'open', spotFrom: Math.min(from, onset),
+      wakeFrames: 0, stopFrames: 0, stopsSettled: 0, lastStop: -Infinity, pauseLooked: false, openRunning: false, triedSilenceMs: 0,
+    }
+    this.#utterance = u
+    await this.#feed(u, this.#ring.slice(u.from))
+    return u
+  }
+
+  async #feed(u: Utterance, samples: Int16Array): Promise<void> {
+    await this.#spot.accept(samples)
+    if (u.is === 'command') await this.#command.accept(samples)
+    if (u.openRunning) await (await this.#open()).accept(samples)
+  }
+
+  /** "Stop" is looked for at all times: in the streaming text, and at once when a short utterance falls silent. */
+  async #watchStop(u: Utterance, speech: boolean): Promise<void> {
+    const heard = this.#spot.partial().split(' ').filter((word) => word === 'stop').length
+    const paused = !speech && !u.pauseLooked && this.#ring.end - u.speechEnd >= PAUSE_LOOK_FRAMES * FRAME_SAMPLES
+    if (speech) u.pauseLooked = false
+    if (paused) u.pauseLooked = true
+    if (heard <= u.stopsSettled) u.stopFrames = 0
+    else u.stopFrames++
+    const looks = STOP_LOOKS_FRAMES.includes(u.stopFrames)
+    if (!looks && !(paused && this.#ring.end - u.from <= SHORT_SAMPLES)) return
+    const from = Math.max(u.from, this.#ring.end - STOP_TAIL_SAMPLES)
+    const found = await this.#check.stop(this.#ring.slice(from), u.echo || this.#speaking)
+    if (found) {
+      const at = from + found.startS * SAMPLE_RATE_HZ
+      if (at - u.lastStop > 0.3 * SAMPLE_RATE_HZ) this.#o.emit({ kind: 'stop-word', confidence: found.confidence, atMs: this.#nowMs })
+      u.lastStop = at
+    }
+    if (found || u.stopFrames >= STOP_LOOKS_FRAMES.at(-1)!) u.stopsSettled = Math.max(heard, u.stopsSettled)
+  }
+
+  async #watchWake(u: Utterance): Promise<void> {
+    u.wakeFrames = this.#spot.partial().startsWith(WAKE_WORD) ? u.wakeFrames + 1 : 0
+    if (WAKE_LOOKS_FRAMES.includes(u.wakeFrames)) await this.#lookForWake(u)
+    if (u.is === 'open' && this.#ring.end - u.from > WAKE_WITHIN_SAMPLES) u.is = 'other'
+  }
+
+  async #lookForWake(u: Utterance): Promise<void> {
+    const found = await this.#check.wake(this.#ring.slice(u.from), (u.onset - u.from) / SAMPLE_RATE_HZ)
+    if (!found) return
+    u.is = 'command'
+    u.wakeMs = this.#nowMs
+    u.wakeEnd = u.from + found.endS * SAMPLE_RATE_HZ
+    this.#o.emit({ kind: 'wake', confidence: found.confidence, atMs: u.wakeMs })
+    await this.#redecode(u)
+  }
+
+  /** Gives the command recogniser the utterance from its first sound. */
+  async #redecode(u: Utterance): Promise<void> {
+    const audio = this.#ring.slice(u.from)
+    for (let i = 0; i < audio.length; i += 4096) await this.#command.accept(audio.subarray(i, i + 4096))
+  }
+
+  /** Speech that had no wake word so far has ended: a last look. */
+  async #endIdle(u: Utterance): Promise<void> {
+    if (u.is === 'open') {
+      const { words } = await this.#spot.final()
+      if (words[0]?.word === WAKE_WORD) await this.#lookForWake(u)
+    }
+    if (u.is === 'command') return this.#watchEnd(u, (this.#ring.end - u.speechEnd) / MS)
+    this.#drop()
+  }
+
+  /** Has the command come to its end? A text is judged by what the grammar makes of it once the recogniser has been emptied. */
+  async #watchEnd(u: Utterance, silenceMs: number): Promise<void> {
+    const { endSilenceMs, maxSilenceMs, grammar } = this.#o
+    const length = this.#ring.end - u.from
+    if (u.lead === undefined) {
+      const lead = leadOf(textAfterWakeWord(this.#command.partial()), grammar.freeTextLeads)
+      if (lead !== undefined) await this.#startFree(u, lead)
+    }
+    if (length > (u.lead === undefined ? COMMAND_MAX_SAMPLES : FREE_MAX_SAMPLES) || silenceMs >= maxSilenceMs) return this.#finish(u, (await this.#command.final()).words)
+    const due = silenceMs >= endSilenceMs && u.triedSilenceMs < endSilenceMs ? endSilenceMs : silenceMs >= 2 * endSilenceMs && u.triedSilenceMs < 2 * endSilenceMs ? 2 * endSilenceMs : 0
+    if (silenceMs === 0) u.triedSilenceMs = 0
+    if (due === 0 || u.lead !== undefined) return
+    u.triedSilenceMs = due
+    const { words } = await this.#command.final()
+    const text = textOf(afterWakeWord(words))
+    const lead = leadOf(text, grammar.freeTextLeads)
+    const completeness = lead !== undefined ? 'prefix' : text !== '' ? this.#o.completeness(text) : u.wakeMs === undefined ? 'nothing' : 'complete'
+    if (completeness === 'complete' || (completeness === 'extendable' && due > endSilenceMs)) return this.#finish(u, words)
+    await this.#redecode(u)
+    if (lead !== undefined) await this.#startFree(u, lead)
+  }
+
+  async #startFree(u: Utterance, lead: string): Promise<void> {
+    u.lead = lead
+    u.openRunning = true
+    const open = await this.#open()
+    const audio = this.#ring.slice(u.from)
+    for (let i = 0; i < audio.length; i += 4096) await open.accept(audio.subarray(i, i + 4096))
+  }
+
+  async #finish(u: Utterance, words: readonly Word[]): Promise<void> {
+    const endpointMs = this.#endMs
+    const said = afterWakeWord(words)
+    const speechFrom = Math.max(u.onset, u.wakeEnd ?? 0)
+    const spoken = judge(said, (u.speechEnd - speechFrom) / SAMPLE_RATE_HZ, this.#tuning)
+    let heard: Pick<UtteranceMessage, 'text' | 'how' | 'confidence'> = { text: spoken.text, how: spoken.accepted && this.#o.completeness(spoken.text) !== 'nothing' ? 'command' : 'rejected', confidence: spoken.confidence }
+    if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, said) ?? heard
+    // A wake word with nothing behind it, or a sound that is no word.
+    if (heard.text === '' && (said.length === 0 || u.speechEnd - speechFrom < 0.3 * SAMPLE_RATE_HZ)) {
+      if (u.wakeMs !== undefined) {
+        this.#woken = u.wakeMs
+        this.#answerUntilMs = this.#endMs + this.#o.answerWindowMs
+      }
+      return this.#drop()
+    }
+    this.#drop()
+    if (heard.how !== 'rejected' || this.#woken !== undefined || u.wakeMs !== undefined) this.#answerUntilMs = -Infinity
+    const wakeMs = u.wakeMs ?? this.#woken
+    this.#woken = undefined
+    this.#o.emit({
+      kind: 'utterance', ...heard, engine: this.engine,
+      timeline: { speechStartMs: this.#msAt(u.onset), speechEndMs: this.#msAt(u.speechEnd), endpointMs, transcriptMs: this.#nowMs, ...wakeMs === undefined ? {} : { wakeMs } },
+    })
+  }
+
+  /** What follows the lead, in the open vocabulary. */
+  async #freeText(u: Utterance, lead: string, said: readonly Word[]): Promise<Pick<UtteranceMessage, 'text' | 'how' | 'confidence'> | undefined> {
+    const leadWords = lead.split(' ').length
+    const real = said.filter((w) => w.word !== '[unk]')
+    const { words } = await (await this.#open()).final()
+    u.openRunning = false
+    if (leadOf(real.map((w) => w.word).join(' '), [lead]) === undefined) return undefined
+    const leadEndS = real[leadWords - 1]!.endS
+    const free = words.filter((w) => (w.startS + w.endS) / 2 > leadEndS)
+    if (free.length === 0) return undefined
+    return { text: `${lead} ${textOf(free)}`, how: 'free', confidence: free.reduce((sum, w) => sum + w.confidence, 0) / free.length }
+  }
+
+  #drop(): void {
+    const u = this.#utterance
+    this.#utterance = undefined
+    if (u) this.#lastEnd = u.speechEnd
+    this.#spot.reset()
+    this.#command.reset()
+    if (u?.openRunning) void this.#open().then((open) => open.reset())
+  }
+
+  #expire(): void {
+    if (this.#woken === undefined || this.#endMs <= this.#answerUntilMs) return
+    this.#woken = undefined
+    this.#o.emit({ kind: 'wake-timeout', atMs: this.#endMs })
+  }
+
+  /** Time of a sample. */
+  #msAt(sample: number): number { return this.#endMs - (this.#ring.end - sample) / MS }
+  /** The present: the time of the last sample and what has passed since it came. */
+  get #nowMs(): number { return this.#endMs + performance.now() - this.#arrivedMs }
+}

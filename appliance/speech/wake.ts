@@ -1,0 +1,95 @@
+import type { Recogniser, SpeechEngine, Transcript, Word } from './engine.ts'
+import { phrasesFor, STOP_DECOYS, WAKE_DECOYS, WAKE_VETO, WAKE_WORD } from './grammar.ts'
+
+/** What a second look at the audio found. */
+export interface Sighting {
+  confidence: number
+  /** Seconds since the first sample looked at. */
+  startS: number
+  endS: number
+}
+
+/** Thresholds; see docs and bench/wake.ts for what they were tuned on. */
+export interface WakeTuning {
+  /** Posterior of the wake word against garbage alone. */
+  minConfidence: number
+  /** A word said to a machine takes longer than the same syllables inside a sentence. */
+  minWordS: number
+  /** The wake word opens the utterance: it may begin this long after voice activity did. */
+  maxOnsetS: number
+  /** Posterior of the wake word among words that sound like it. */
+  minAmongDecoys: number
+  /** The open vocabulary is believed that it was another word from here on. */
+  vetoConfidence: number
+  /** Posterior of "stop" among words that sound like it; and the same while the box itself is speaking. */
+  minStop: number
+  minStopWhileSpeaking: number
+  /** Shortest "stop". */
+  minStopS: number
+}
+
+export const VOSK_TUNING: WakeTuning = { minConfidence: 0.98, minWordS: 0.45, maxOnsetS: 0.5, minAmongDecoys: 0.45, vetoConfidence: 0.9, minStop: 0.7, minStopWhileSpeaking: 0.95, minStopS: 0.2 }
+
+/**
+ * Second stage of wake and stop words. The first stage (the streaming recogniser of `SPOT_PHRASES`) hears every
+ * wake word and much else; here the same audio is decoded again, whole, by recognisers that were built to disagree:
+ * the word against garbage, the word against words that sound like it, and the open vocabulary.
+ */
+export class WakeCheck {
+  #strict: Recogniser
+  #decoys: Recogniser
+  #stop: Recogniser
+  #open: () => Promise<Recogniser>
+  #tuning: WakeTuning
+
+  private constructor(recognisers: { strict: Recogniser; decoys: Recogniser; stop: Recogniser }, open: () => Promise<Recogniser>, tuning: WakeTuning) {
+    this.#strict = recognisers.strict
+    this.#decoys = recognisers.decoys
+    this.#stop = recognisers.stop
+    this.#open = open
+    this.#tuning = tuning
+  }
+
+  /** `open` gives a recogniser of the open vocabulary that is free for the length of one check. */
+  static async load(engine: SpeechEngine, open: () => Promise<Recogniser>, tuning: WakeTuning): Promise<WakeCheck> {
+    const of = (phrases: readonly string[]) => engine.open({ kind: 'phrases', phrases: phrasesFor(engine, phrases) })
+    return new WakeCheck({ strict: await of([WAKE_WORD]), decoys: await of(WAKE_DECOYS), stop: await of(STOP_DECOYS) }, open, tuning)
+  }
+
+  /** Does this utterance open with the wake word? `onsetS`: where voice activity began in `audio`. Cheapest test first. */
+  async wake(audio: Int16Array, onsetS: number): Promise<Sighting | undefined> {
+    const { minConfidence, minWordS, maxOnsetS, minAmongDecoys, vetoConfidence } = this.#tuning
+    const word = (await decode(this.#strict, audio)).words[0]
+    if (word?.word !== WAKE_WORD || word.confidence < minConfidence || word.endS - word.startS < minWordS || word.startS - onsetS > maxOnsetS) return undefined
+    const among = (await decode(this.#decoys, audio)).words[0]
+    if (among?.word !== WAKE_WORD || among.confidence < minAmongDecoys) return undefined
+    const heard = (await decode(await this.#open(), audio)).words.find((w) => overlaps(w, word))
+    if (heard && WAKE_VETO.has(heard.word) && heard.confidence >= vetoConfidence) return undefined
+    return { confidence: Math.min(word.confidence, among.confidence), startS: word.startS, endS: word.endS }
+  }
+
+  /** Was "stop" said in this audio? The last one, if so. */
+  async stop(audio: Int16Array, whileSpeaking: boolean): Promise<Sighting | undefined> {
+    const { minStop, minStopWhileSpeaking, minStopS } = this.#tuning
+    const found = (await decode(this.#stop, audio)).words.findLast((w) => w.word === 'stop' && w.endS - w.startS >= minStopS)
+    if (!found || found.confidence < (whileSpeaking ? minStopWhileSpeaking : minStop)) return undefined
+    return { confidence: found.confidence, startS: found.startS, endS: found.endS }
+  }
+
+  close(): void { for (const recogniser of [this.#strict, this.#decoys, this.#stop]) recogniser.close() }
+}
+
+/** Kaldi decodes in blocks of its own: larger pieces only save calls. */
+const BLOCK_SAMPLES = 4096
+
+/** Decodes a whole piece of audio. */
+export async function decode(recogniser: Recogniser, audio: Int16Array): Promise<Transcript> {
+  for (let i = 0; i < audio.length; i += BLOCK_SAMPLES) await recogniser.accept(audio.subarray(i, i + BLOCK_SAMPLES))
+  return recogniser.final()
+}
+
+/** Half of `a` or more lies within `b`, or the other way round. */
+function overlaps(a: Word, b: Word): boolean {
+  const common = Math.min(a.endS, b.endS) - Math.max(a.startS, b.startS)
+  return common > 0.5 * Math.min(a.endS - a.startS, b.endS - b.startS)
+}
