@@ -12,8 +12,8 @@ import * as show from './gateway/show.ts'
 const program = new Command('mtor')
   .description('Talk to the MTOR appliance on this box.')
   .option('--json', 'print JSON, one value a line, instead of text')
-  .option('--config FILE', 'configuration of the daemon to talk to (default: $MTOR_CONFIG, else the built-in one)')
-  .option('--socket PATH', 'control socket of the daemon (default: $MTOR_SOCKET, else from the configuration)')
+  .option('--config <file>', 'configuration of the daemon to talk to (default: $MTOR_CONFIG, else the built-in one)')
+  .option('--socket <path>', 'control socket of the daemon (default: $MTOR_SOCKET, else from the configuration)')
   .version((JSON.parse(readFileSync(join(PROJECT_DIR, 'package.json'), 'utf8')) as { version: string }).version)
   .showHelpAfterError('(see mtor --help)')
   .exitOverride()
@@ -34,14 +34,14 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => { if (error.code ==
 
 program.command('say').argument('<text...>', 'a sentence as you would speak it, without the wake word')
   .description('submit a sentence; prints receipt, progress and result')
-  .option('--session NAME', 'conversation it belongs to (questions are answered in the same one)', 'cli')
+  .option('--session <name>', 'conversation it belongs to (questions are answered in the same one)', 'cli')
   .action(async (words: string[], options: { session: string }) => {
     process.exitCode = await show.turns(client().lines('POST', '/say', { text: words.join(' '), session: options.session }, interrupted.signal), json())
   })
 
 program.command('listen').argument('[file]', 'WAV file, any rate, 1 to 8 channels')
   .description('hear a WAV file through the same capture path as the microphone, or a capture device')
-  .option('--device NAME', 'ALSA capture device such as hw:1; listens until Ctrl-C')
+  .option('--device <name>', 'ALSA capture device such as hw:1; listens until Ctrl-C')
   .action(async (file: string | undefined, options: { device?: string }) => {
     if ((file === undefined) === (options.device === undefined)) throw new MtorError('USAGE', 'give either a WAV file or --device NAME')
     if (file !== undefined && !existsSync(file)) throw new MtorError('NOT_FOUND', `no file ${resolve(file)}`)
@@ -58,8 +58,8 @@ program.command('intents').argument('[type]', 'only this type, such as drive.mov
   })
 
 program.command('events').description('what happens on the box')
-  .option('-f, --follow', 'go on until Ctrl-C').option('-n, --last N', 'how many past events to begin with', '20')
-  .option('--severity LEVEL', 'only this severity and above (debug, info, warning, error, critical)', 'info')
+  .option('-f, --follow', 'go on until Ctrl-C').option('-n, --last <n>', 'how many past events to begin with', '20')
+  .option('--severity <level>', 'only this severity and above (debug, info, warning, error, critical)', 'info')
   .action(async (options: { follow?: boolean; last: string; severity: string }) => {
     const query = new URLSearchParams({ last: options.last, severity: options.severity, follow: String(options.follow === true) })
     for await (const event of client().lines('GET', `/events?${query}`, undefined, interrupted.signal)) print(event, () => show.eventLine(event))
@@ -109,7 +109,7 @@ configCommand.command('hash-password').description('read a password from standar
   })
 
 program.command('journal').argument('[id]', 'one intent by its id').description('the intents the box has accepted, newest first')
-  .option('-n, --last N', 'how many', '20')
+  .option('-n, --last <n>', 'how many', '20')
   .action(async (id: string | undefined, options: { last: string }) => {
     const entries = id === undefined ? await client().call('GET', `/intents?limit=${Number(options.last) || 20}`) as Record<string, unknown>[] : [await client().call('GET', `/intents/${encodeURIComponent(id)}`) as Record<string, unknown>]
     if (json()) for (const entry of entries) print(entry, () => '')

@@ -104,13 +104,23 @@ async function main(config: Config): Promise<void> {
   const drivers: Driver[] = []
   const epochs = new Map<string, number>()
   const inCommand = new Map<string, Promise<void>>()
-  /** A fresh epoch of the journal's; the device learns it as soon as it can be reached. */
-  const takeCommand = async (id: string) => {
-    const epoch = await journal.nextEpoch(id)
+  /** A fresh epoch of the journal's, above any that is given; the device learns it as soon as it can be reached (inCommand). */
+  const takeCommand = async (id: string, above = 0) => {
+    const epoch = await journal.nextEpoch(id, above)
     epochs.set(id, epoch)
-    const taken = drivers.find((d) => d.id === id)!.takeCommand(epoch)
-    taken.catch(() => {})
-    inCommand.set(id, taken)
+    command(id, drivers.find((d) => d.id === id)!.takeCommand(epoch))
+  }
+  const command = (id: string, taken: Promise<void>) => { taken.catch(() => {}); inCommand.set(id, taken) }
+  /** At the start only: a device that remembers a later epoch than our journal (its disk was replaced) is told a later one. */
+  const takeFirstCommand = async (id: string) => {
+    await takeCommand(id)
+    command(id, inCommand.get(id)!.catch(async (error: unknown) => {
+      const { code, data } = toMtorError(error)
+      if (code !== 'STALE_EPOCH' || typeof data?.currentEpoch !== 'number') throw error
+      hub.system({ severity: 'warning', component: id, name: 'epoch.behind', code, message: `${id} remembers epoch ${data.currentEpoch}, the journal had lost it` })
+      await takeCommand(id, data.currentEpoch)
+      await inCommand.get(id)
+    }))
   }
   const runFile: RunFile = { pid: process.pid, devices: [] }
   for (const device of config.devices) {
@@ -119,7 +129,7 @@ async function main(config: Config): Promise<void> {
       const driver = makeDriver(device.id, port, device.baudRate, hub)
       await driver.start()
       drivers.push(driver)
-      await takeCommand(device.id)
+      await takeFirstCommand(device.id)
       stop.addDriver(driver)
       runFile.devices.push({ id: device.id, driver: device.driver, port })
     })
@@ -163,10 +173,10 @@ async function main(config: Config): Promise<void> {
 
   const bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason) })
   await part('bus', () => bus.start(), () => bus.stop())
-  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => host?.status() ?? { state: 'off' }, bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics: topicsOf(config.realm), publish: (topic, payload, options) => bus.publish(topic, payload, options) })
+  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics: topicsOf(config.realm), publish: (topic, payload, options) => bus.publish(topic, payload, options) })
   status.start()
   stoppers.push({ what: 'status', stop: () => status.stop() })
-  const control = new ControlServer(inRunDir(config, 'control.sock'), controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host }))
+  const control = new ControlServer(inRunDir(config, 'control.sock'), controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }))
   await part('control socket', () => control.start(), () => control.stop())
   stoppers.push({ what: 'new requests', stop: () => service.close() })
 

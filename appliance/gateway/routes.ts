@@ -16,7 +16,7 @@ export interface RouteParts {
   feed: Feed
   status(): Promise<Record<string, unknown>>
   /** Undefined while speech is off. */
-  ears: { listen(file: string, signal?: AbortSignal): Promise<{ audioS: number }>; capture(device: string | undefined): Promise<void> } | undefined
+  ears: { listen(file: string, signal?: AbortSignal): Promise<{ audioS: number }>; capture(device: string | undefined): void } | undefined
 }
 
 const text = (value: unknown, what: string, most: number): string => {
@@ -92,6 +92,6 @@ async function* listenFile(p: RouteParts, ears: NonNullable<RouteParts['ears']>,
 }
 
 async function* listenDevice(p: RouteParts, ears: NonNullable<RouteParts['ears']>, device: string, signal: AbortSignal) {
-  await ears.capture(device)
-  try { yield* p.feed.read(0, signal, (event) => 'severity' in event ? event.component === 'speech' && event.severity !== 'debug' : event.source?.kind === 'voice') } finally { await ears.capture(undefined) }
+  ears.capture(device)
+  try { yield* p.feed.read(0, signal, (event) => 'severity' in event ? event.component === 'speech' && event.severity !== 'debug' : event.source?.kind === 'voice') } finally { ears.capture(undefined) }
 }

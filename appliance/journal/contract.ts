@@ -135,6 +135,8 @@ export function journalContract(test: TestFn, adapter: string, make: () => Promi
     epochs.push(await reopened.nextEpoch('rover'))
     for (let i = 1; i < epochs.length; i++) t.true(epochs[i]! > epochs[i - 1]!)
     t.true(await reopened.nextEpoch('arm') > other)
+    t.is(await reopened.nextEpoch('rover', 1000), 1001)
+    t.is(await reopened.nextEpoch('rover', 5), 1002)
   })
 
   promise('progress keeps the latest data, and a final intent takes no more', async (t, harness, journal) => {

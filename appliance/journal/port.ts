@@ -55,7 +55,8 @@ export interface Journal {
   /** Takes an entry off the dead-letter list (after resubmission, or to drop it). False if it is not there. */
   clearDeadLetter(id: string): Promise<boolean>
   /** The next fencing token of a device: strictly greater than every one given before, across restarts. */
-  nextEpoch(device: string): Promise<number>
+  /** With `above`, also greater than that: a device may remember an epoch that this journal lost. */
+  nextEpoch(device: string, above?: number): Promise<number>
   /** Small durable values of other parts (timers, notes, mode). Keys are namespaced "part/…"; undefined deletes. */
   put(key: string, value: unknown): Promise<void>
   read(key: string): Promise<unknown>

@@ -95,7 +95,7 @@ export class SqliteJournal implements Journal {
   unfinished() { return this.#request<JournalEntry[]>('unfinished', null) }
   list(query: Parameters<Journal['list']>[0] = {}) { return this.#request<JournalEntry[]>('list', query) }
   clearDeadLetter(id: string) { return this.#request<boolean>('clearDeadLetter', id) }
-  nextEpoch(device: string) { return this.#request<number>('nextEpoch', device) }
+  nextEpoch(device: string, above = 0) { return this.#request<number>('nextEpoch', { device, above }) }
   put(key: string, value: unknown) { return this.#request<void>('put', { key, value }) }
   read(key: string) { return this.#request<unknown>('read', key) }
   keys(prefix: string) { return this.#request<string[]>('keys', prefix) }

@@ -125,10 +125,10 @@ export class Store {
     return cleared
   }
 
-  nextEpoch(device: string): number {
+  nextEpoch(device: string, above = 0): number {
     const { epochs, floor = 0 } = this.#counters
     const row = this.#get('SELECT epoch FROM device WHERE device = ?', device)
-    const epoch = Math.max(epochs[device] ?? floor, (row?.epoch as number | undefined) ?? 0) + 1
+    const epoch = Math.max(epochs[device] ?? floor, (row?.epoch as number | undefined) ?? 0, above) + 1
     // The side copy first: should the commit fail, this number is never given to anyone.
     epochs[device] = epoch
     writeCounters(this.#file, this.#counters)

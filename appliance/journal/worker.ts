@@ -47,7 +47,7 @@ const OPERATIONS: Record<string, (store: Store, args: never) => unknown> = {
   unfinished: (s) => s.unfinished(),
   list: (s, query: ListQuery) => s.list(query),
   clearDeadLetter: (s, id: string) => s.clearDeadLetter(id),
-  nextEpoch: (s, device: string) => s.nextEpoch(device),
+  nextEpoch: (s, { device, above }: { device: string; above: number }) => s.nextEpoch(device, above),
   put: (s, input: { key: string; value?: unknown }) => s.put(input),
   read: (s, key: string) => s.read(key),
   keys: (s, prefix: string) => s.keys(prefix),
