@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Config } from '../config/schema.ts'
 import type { Clock, Timer } from '../contracts/clock.ts'
-import { CODES, isCode, type Code } from '../contracts/codes.ts'
+import { CODES, isCode } from '../contracts/codes.ts'
 import { MtorError } from '../contracts/errors.ts'
 import type { SystemEventInput } from '../contracts/events.ts'
 import type { Hub } from '../contracts/hub.ts'
@@ -293,8 +293,10 @@ export class SpeechHost {
         const open = this.#speaking.get(message.requestId)
         this.#speaking.delete(message.requestId)
         if (message.state !== 'failed') { open?.resolve(); break }
-        this.#event({ severity: 'warning', name: 'speak.failed', code: 'AUDIO_DEVICE', message: message.message ?? 'it could not be said' })
-        open?.reject(new MtorError('AUDIO_DEVICE', message.message ?? 'it could not be said'))
+        const [, code = 'AUDIO_DEVICE', why = 'it could not be said'] = /^(?:([A-Z_]+): )?(.*)$/s.exec(message.message ?? '') ?? []
+        const error = errorOf({ code, message: why })
+        this.#event({ severity: 'warning', name: 'speak.failed', code: error.code, message: why })
+        open?.reject(error)
         break
       }
       case 'health':
@@ -311,7 +313,7 @@ export class SpeechHost {
   }
 }
 
-const errorOf = ({ code, message }: { code: string; message: string }) => new MtorError(isCode(code) ? code : 'INTERNAL' satisfies Code, message)
+const errorOf = ({ code, message }: { code: string; message: string }) => new MtorError(isCode(code) ? code : 'INTERNAL', message)
 
 /** A promise whose rejection is no unhandled one where nobody waits. */
 function quietPromise<T>(): PromiseWithResolvers<T> {

@@ -39,7 +39,7 @@ export class Speaker {
   speak(requestId: number, text: string, interrupt = false): void {
     if (interrupt) this.silence()
     if (this.#stopped) return this.#o.onState(requestId, 'stopped')
-    if (this.#waiting.length >= MAX_WAITING) return this.#o.onState(requestId, 'failed', `more than ${MAX_WAITING} sentences are waiting`)
+    if (this.#waiting.length >= MAX_WAITING) return this.#o.onState(requestId, 'failed', `BUSY: more than ${MAX_WAITING} sentences are waiting`)
     this.#waiting.push({ requestId, text })
     this.#work()
   }
