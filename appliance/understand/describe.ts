@@ -25,9 +25,13 @@ type Slots = Readonly<Record<string, unknown>>
 const speed = (speedMps: unknown) => { const value = number(speedMps); return value === undefined ? '' : ` at ${counted(value, 'metre')} per second` }
 const named = (slots: Slots) => typeof slots.name === 'string' ? ` called ${slots.name}` : ''
 
-const SAYINGS: Readonly<Record<string, (slots: Slots) => string>> = {
-  'drive.move': (slots) => { const value = number(slots.distanceM); return (value === undefined ? 'drive' : `drive ${value < 0 ? 'back' : 'forward'} ${sayDistance(Math.abs(value))}`) + speed(slots.speedMps) },
-  'drive.turn': (slots) => { const value = number(slots.angleDeg); return value === undefined ? 'turn' : `turn ${value < 0 ? 'right' : 'left'} by ${counted(Math.abs(value), 'degree')}` },
+type Factors = Readonly<Record<string, number>>
+/** The direction of a number that is still missing. */
+const direction = (factor: number | undefined, positive: string, negative: string) => factor === undefined ? '' : factor < 0 ? ` ${negative}` : ` ${positive}`
+
+const SAYINGS: Readonly<Record<string, (slots: Slots, factors: Factors) => string>> = {
+  'drive.move': (slots, factors) => { const value = number(slots.distanceM); return (value === undefined ? `drive${direction(factors.distanceM, 'forward', 'back')}` : `drive ${value < 0 ? 'back' : 'forward'} ${sayDistance(Math.abs(value))}`) + speed(slots.speedMps) },
+  'drive.turn': (slots, factors) => { const value = number(slots.angleDeg); return value === undefined ? `turn${direction(factors.angleDeg, 'left', 'right')}` : `turn ${value < 0 ? 'right' : 'left'} by ${counted(Math.abs(value), 'degree')}` },
   'drive.speed': (slots) => { const value = number(slots.speedMps); return value === undefined ? 'set the travel speed' : `set the travel speed to ${counted(value, 'metre')} per second` },
   'stop': () => 'stop',
   'camera.capture': () => 'take a picture',
@@ -56,7 +60,7 @@ const SAYINGS: Readonly<Record<string, (slots: Slots) => string>> = {
 }
 
 /** A request in words, such as "turn left by 90 degrees"; slots that are missing are left out. */
-export function describe(type: string, slots: Slots): string {
+export function describe(type: string, slots: Slots, factors: Factors = {}): string {
   const saying = Object.hasOwn(SAYINGS, type) ? SAYINGS[type] : undefined
-  return saying ? saying(slots) : (intentDefinition(type)?.title ?? type).toLowerCase()
+  return saying ? saying(slots, factors) : (intentDefinition(type)?.title ?? type).toLowerCase()
 }

@@ -78,7 +78,7 @@ export class Dialogue {
       // A proposer that cannot be had (no room to train, library missing) leaves only "not understood".
       try { proposal = await understander.propose(text) } catch { proposal = undefined }
       if (proposal?.type && this.#turns.get(session) === turn) {
-        return this.#ask(session, requestOf(proposal, spoken), 'choice', `Did you mean: ${proposal.question ?? describe(proposal.type, proposal.slots)}?`)
+        return this.#ask(session, requestOf(proposal, spoken), 'choice', `Did you mean: ${proposal.question ?? describe(proposal.type, proposal.slots, proposal.factors)}?`)
       }
     }
     return refuse('NOT_UNDERSTOOD')

@@ -86,8 +86,14 @@ export class Understander {
     const proposal = await this.#proposer.propose(text)
     if (!proposal) return { text, by: null, type: null, slots: {}, missing: [], confidence: 0, ms: elapsedMs(since) }
     const missing = this.#required(proposal.type).filter((slot) => !(slot in proposal.slots))
-    return { text, by: 'proposal', ...proposal, missing, question: describe(proposal.type, proposal.slots), ms: elapsedMs(since) }
+    return { text, by: 'proposal', ...proposal, missing, question: describe(proposal.type, proposal.slots, proposal.factors), ms: elapsedMs(since) }
   }
+
+  /** Loads or trains the proposer ahead of the first proposal. Throws ENGINE_MISSING where that cannot be done. */
+  prepareProposals(): Promise<void> { return this.#proposer.prepare() }
+
+  /** Ends a training that is under way. */
+  stop() { this.#proposer.stop() }
 
   /** A template's answer; where no template matches, a proposal. */
   async understand(text: string): Promise<Understanding> {

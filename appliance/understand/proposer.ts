@@ -12,7 +12,7 @@ import { parseQuantity, QUANTITIES, type Quantity } from './quantities.ts'
 import type { SlotInfo } from './slots.ts'
 import { FILLERS, NEGATIONS, tokenize, type Token } from './words.ts'
 
-export interface Proposal { type: string; slots: Record<string, unknown>; confidence: number }
+export interface Proposal { type: string; slots: Record<string, unknown>; factors: Record<string, number>; confidence: number }
 
 /** Below this the classifier is not believed even for a question. */
 const LEAST_SCORE = 0.65
@@ -23,7 +23,7 @@ const LEAST_LIKENESS = 0.5
 const PHRASES_PER_TEMPLATE = 24
 const MAX_WORDS = 30
 /** Talk about commands rather than commands: proposals keep out of it. */
-const HEARSAY = new Set(['if', 'said', 'says', 'told', 'yesterday', 'tomorrow', 'he', 'she', 'they', 'his', 'her', 'their', 'was', 'were', 'had', 'ago'])
+const HEARSAY = new Set(['if', 'said', 'says', 'told', 'yesterday', 'tomorrow', 'he', 'she', 'they', 'his', 'her', 'their', 'was', 'were', 'had', 'ago', 'did', 'think', 'maybe'])
 
 type Value = { parser: Quantity; value: number } | { parser: 'number'; value: number }
 
@@ -34,6 +34,7 @@ type Value = { parser: Quantity; value: number } | { parser: 'number'; value: nu
 export class Proposer {
   readonly #catalogue: Catalogue
   readonly #cacheDirectory: string | undefined
+  readonly #ending = new AbortController()
   #nlu: Promise<Nlu> | undefined
   #corpus: Example[] = []
   #known: ReadonlySet<string> | undefined
@@ -42,6 +43,9 @@ export class Proposer {
     this.#catalogue = catalogue
     this.#cacheDirectory = cacheDirectory
   }
+
+  /** Ends a training that is under way; nothing is proposed afterwards unless already loaded. */
+  stop() { this.#ending.abort() }
 
   /** Loads the trained classifier, or trains it in a child process; the first proposal does so by itself. */
   async prepare(): Promise<void> { await this.#load() }
@@ -60,11 +64,11 @@ export class Proposer {
     const taught = this.#corpus.filter(({ intent }) => intent === best.intent).map(({ utterance }) => utterance.split(' '))
     const nearest = this.#nearest(best.intent, words)
     if (!nearest || Math.max(...taught.map((example) => likeness(example, words))) < LEAST_LIKENESS) return undefined
-    return { type: best.intent, slots: this.#slots(best.intent, nearest, words, values), confidence: Math.round(best.score * 1000) / 1000 }
+    return { type: best.intent, ...this.#slots(best.intent, nearest, words, values), confidence: Math.round(best.score * 1000) / 1000 }
   }
 
   /** Fixed values of the nearest sentence of the type, numbers of the text by their kind. */
-  #slots(type: string, nearest: Phrase, words: readonly string[], values: readonly Value[]): Record<string, unknown> {
+  #slots(type: string, nearest: Phrase, words: readonly string[], values: readonly Value[]): Pick<Proposal, 'slots' | 'factors'> {
     const infos = this.#catalogue.slots.get(type)!
     const slots: Record<string, unknown> = {}
     const factors: Record<string, number> = {}
@@ -86,7 +90,7 @@ export class Proposer {
       const value = said < 0 ? said : said * (factors[slot] ?? 1)
       if ((info.minimum ?? -Infinity) <= value && value <= (info.maximum ?? Infinity)) slots[slot] = value
     }
-    return slots
+    return { slots, factors }
   }
 
   #nearest(type: string, words: readonly string[]): Phrase | undefined {
@@ -102,7 +106,7 @@ export class Proposer {
   }
 
   #load(): Promise<Nlu> {
-    this.#nlu ??= loadOrTrain(corpusOf(this.#catalogue), this.#cacheDirectory).catch((error: unknown) => {
+    this.#nlu ??= loadOrTrain(corpusOf(this.#catalogue), this.#cacheDirectory, this.#ending.signal).catch((error: unknown) => {
       this.#nlu = undefined
       throw toMtorError(error, 'ENGINE_MISSING')
     })
@@ -152,14 +156,14 @@ export function corpusOf(catalogue: Catalogue): Example[] {
   return [...corpus].map(([utterance, intent]) => ({ utterance, intent }))
 }
 
-async function loadOrTrain(corpus: Example[], cacheDirectory: string | undefined): Promise<Nlu> {
+async function loadOrTrain(corpus: Example[], cacheDirectory: string | undefined, signal: AbortSignal): Promise<Nlu> {
   const hash = createHash('sha256').update(JSON.stringify(corpus)).digest('hex').slice(0, 32)
   const file = cacheDirectory && path.join(cacheDirectory, `proposer-${hash}.json`)
   if (file) {
     // A file that is missing or damaged is made again.
     try { return await Nlu.fromJSON(JSON.parse(await readFile(file, 'utf8'))) } catch { /* trained below */ }
   }
-  const json = await trainApart(corpus)
+  const json = await trainApart(corpus, signal)
   if (file && cacheDirectory) {
     await mkdir(cacheDirectory, { recursive: true })
     await writeFile(`${file}.${process.pid}`, json)
@@ -169,10 +173,10 @@ async function loadOrTrain(corpus: Example[], cacheDirectory: string | undefined
 }
 
 /** Training blocks its event loop and its memory stays behind, so a child process does it. Resolves to the model as JSON. */
-function trainApart(corpus: Example[]): Promise<string> {
+function trainApart(corpus: Example[], signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = execFile(process.execPath, [fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './train.ts' : './train.js', import.meta.url))],
-      { maxBuffer: 64 * 1024 * 1024, timeout: 120_000 }, (error, stdout) => { if (error) reject(error); else resolve(stdout) })
+      { signal, maxBuffer: 64 * 1024 * 1024, timeout: 120_000 }, (error, stdout) => { if (error) reject(error); else resolve(stdout) })
     child.stdin!.on('error', () => { /* the exit code says it */ })
     child.stdin!.end(JSON.stringify(corpus))
   })
