@@ -15,7 +15,7 @@ test.serial('HIL-001 a person says "go forward ten meters" behind the wake word:
   t.like(heard.find((e) => e.state === 'accepted'), { type: 'drive.move', data: { slots: { distanceM: 10 } } })
   const done = moved()
   t.is(done.length, 1)
-  t.is(done[0]?.outcome, 'succeeded')
+  t.is(done[0]?.outcome, 'done')
   t.true(Math.abs((done[0]?.distanceMm as number) - 10_000) < 500, JSON.stringify(done[0]))
   const reply = bench.replies().at(-1)
   t.regex(reply?.text ?? '', /10 metres/)
