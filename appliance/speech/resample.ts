@@ -44,6 +44,9 @@ export class Resampler {
     this.#base = -this.#held
   }
 
+  /** By how many output samples `push` runs behind its input: the half filter it must see first. */
+  get delaySamples() { return this.fromHz === this.toHz ? 0 : Math.ceil((this.#half * this.toHz) / this.fromHz) }
+
   /** Converts the next mono samples; returns what is ready. */
   push(input: Int16Array): Int16Array {
     if (this.fromHz === this.toHz) return input

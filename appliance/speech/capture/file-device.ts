@@ -12,6 +12,8 @@ const PCM_NAME = 'mtor_file'
 const CONFIG_FILE = 'asound.conf'
 /** A write of up to PIPE_BUF bytes goes into a FIFO whole or not at all. @see pipe(7) */
 const PIPE_BUF = 4_096
+/** Periods taken from the file at once. */
+const PERIODS_PER_READ = 32
 /** The recorder must be through this long after the file is: else it is stuck. */
 const GRACE_MS = 5_000
 
@@ -52,7 +54,7 @@ export async function playThroughAlsa(file: string, options: {
     const { promise: ended, resolve, reject } = Promise.withResolvers<void>()
     const framer = new Framer({ channels, rateHz: sampleRateHz, frames: total, onFrame: options.onFrame })
     const abort = () => reject(new MtorError('CANCELLED', `listening to ${file} was cancelled`))
-    const feed = feeder = new Feeder({ fifo, blocks: reader.blocks(periodFrames), periodFrames, channels, rateHz: sampleRateHz, clock, onError: (error) => reject(toMtorError(error, 'AUDIO_INVALID')) })
+    const feed = feeder = new Feeder({ fifo, blocks: reader.blocks(periodFrames * PERIODS_PER_READ), periodFrames, channels, rateHz: sampleRateHz, clock, onError: (error) => reject(toMtorError(error, 'AUDIO_INVALID')) })
     const timer = clock.setTimeout(() => reject(new MtorError('AUDIO_DEVICE', `arecord did not deliver ${file} in time`)), (total / sampleRateHz) * 1000 + GRACE_MS)
     const started = recorder = record({
       device: PCM_NAME,
@@ -92,6 +94,7 @@ class Feeder {
   readonly #o: FeederOptions
   readonly #silence: Buffer
   #fd: number
+  #block: Buffer = Buffer.alloc(0)
   #next: Promise<Buffer>
   #timer: Timer | undefined
   #stopped = false
@@ -116,12 +119,15 @@ class Feeder {
 
   /** The next period; silence past the end of the file. */
   async #read(): Promise<Buffer> {
-    const { value } = await this.#o.blocks.next()
-    if (!value) return this.#silence
-    if (value.byteLength === this.#silence.length) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-    const last = Buffer.alloc(this.#silence.length)
-    last.set(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
-    return last
+    if (this.#block.length === 0) {
+      const { value } = await this.#o.blocks.next()
+      if (!value) return this.#silence
+      this.#block = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    }
+    const length = this.#silence.length
+    const period = this.#block.subarray(0, length)
+    this.#block = this.#block.subarray(length)
+    return period.length === length ? period : Buffer.concat([period], length)
   }
 
   async #run() {

@@ -26,6 +26,9 @@ export class Framer {
     this.#resampler = new Resampler(options.rateHz, SAMPLE_RATE_HZ)
     this.#onFrame = options.onFrame
     this.#left = options.frames ?? Infinity
+    // The first frame begins with as much silence as the resampler runs behind: then a frame is complete with the device's
+    // period, and not only with the next one.
+    this.#filled = this.#resampler.delaySamples
   }
 
   /** True once the number of frames that was asked for is through. */
