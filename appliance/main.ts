@@ -138,7 +138,7 @@ async function main(config: Config): Promise<void> {
   const stopSocket = new StopSocket(inRunDir(config, config.guard.stopSocket), stop)
   await part('emergency stop', () => stopSocket.start(), () => stopSocket.stop())
 
-  const understander = await part('sentence templates', () => Understander.load({ directories: config.understand.directories, sequences: sequenceNames }))
+  const understander = await part('sentence templates', () => Understander.load({ directories: config.understand.directories, sequences: sequenceNames, cacheDirectory: join(config.stateDir, 'cache') }), (loaded) => loaded.stop())
   const skills = makeSkills({
     clock, node: config.node, now: () => hub.now(), stateDir: config.stateDir, values: journal,
     deviceState: (kind) => { const driver = drivers.find((d) => d.kind === kind); return driver && { id: driver.id, state: driver.state() as never } },
@@ -160,6 +160,7 @@ async function main(config: Config): Promise<void> {
   const admission = new Admission({ clock, guard, here: () => ({ node: hub.node, boot: hub.boot }), replayed: async (envelope) => await journal.get(envelope.id) !== undefined })
   const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished })
   const dialogue = new Dialogue({ understander, clock, answerTimeoutMs: config.understand.answerTimeoutMs, isHazardous, proposals: config.understand.proposals })
+  stoppers.push({ what: 'dialogue', stop: () => dialogue.stop() })
   conversation = new Conversation({ dialogue, service, hub, clock, voice: () => host, answerWindowMs: config.speech.answerWindowMs })
   await part('skills', () => Promise.all(skills.map((skill) => skill.start?.())), () => Promise.all(skills.map((skill) => skill.stop?.())))
   // Stopped in reverse: what runs is halted on its device and ends as INTERRUPTED, while the journal still takes it; then the devices go.

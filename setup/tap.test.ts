@@ -1,5 +1,4 @@
 import test from 'ava'
-// @ts-expect-error set-up is plain JavaScript, run before there is a compiler
 import { Report } from './tap.mjs'
 
 function read(text: string) {

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import { MtorError } from '../../appliance/contracts/errors.ts'
 import { ControlClient } from '../../appliance/gateway/client.ts'
+import { DAEMON_FLAGS, environment } from '../../setup/child.mjs'
 
 const MAIN = resolve(import.meta.dirname, '../../appliance/main.ts')
 const RESTART_MS = 100
@@ -67,7 +68,7 @@ export class Appliance {
 
   #spawn(): void {
     this.starts += 1
-    const child = spawn(process.execPath, [MAIN, '--config', this.configFile, ...(this.#firstLight ? [] : ['--no-first-light'])], { stdio: ['ignore', this.#out, this.#out], env: { ...process.env, MTOR_JOURNAL_FAULT_FILE: this.#faultFile } })
+    const child = spawn(process.execPath, ['--no-warnings', ...DAEMON_FLAGS, MAIN, '--config', this.configFile, ...(this.#firstLight ? [] : ['--no-first-light'])], { stdio: ['ignore', this.#out, this.#out], env: { ...environment, MTOR_JOURNAL_FAULT_FILE: this.#faultFile } })
     this.#child = child
     this.#exited = new Promise((done) => {
       child.once('exit', () => { done(); if (this.#wanted) setTimeout(() => { if (this.#wanted) this.#spawn() }, RESTART_MS) })
