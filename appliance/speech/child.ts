@@ -1,7 +1,12 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
-const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path))
+/** util-linux's setpriv, where it is; BusyBox has one of the same name that does not know this option. */
+let setpriv: string | undefined | null = null
+function findSetpriv(): string | undefined {
+  if (setpriv === null) setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path) && spawnSync(path, ['--pdeathsig', 'KILL', '--', 'true']).status === 0)
+  return setpriv
+}
 
 /**
  * The command line that makes the kernel kill a child when the thread that started it ends, however it ends
@@ -9,7 +14,8 @@ const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(p
  * a recorder dies of SIGPIPE, a player ends at end of input.
  */
 export function tied(command: string, args: readonly string[]): [string, string[]] {
-  return SETPRIV ? [SETPRIV, ['--pdeathsig', 'KILL', '--', command, ...args]] : [command, [...args]]
+  const path = findSetpriv()
+  return path ? [path, ['--pdeathsig', 'KILL', '--', command, ...args]] : [command, [...args]]
 }
 
 /**
@@ -46,6 +52,6 @@ export class LastWords {
       for (const line of lines) onLine(line)
     })
   }
-  /** Indented lines are arecord's setup report, not words. */
-  toString() { return this.#text.split('\n').filter((line) => /^\S/.test(line)).slice(-3).join('; ') }
+  /** Indented lines and the title are arecord's setup report, not words. */
+  toString() { return this.#text.split('\n').filter((line) => /^(?!Recording )\S/.test(line)).slice(-3).join('; ') }
 }

@@ -41,7 +41,8 @@ async function speech(t: ExecutionContext, options: { clock?: Clock; speech?: Re
 const childrenOf = (pid: number) => readdirSync('/proc').filter((name) => /^\d+$/.test(name)).filter((name) => {
   try { return readFileSync(`/proc/${name}/stat`, 'utf8').split(') ')[1]!.split(' ')[1] === String(pid) } catch { return false }
 }).map(Number)
-const alive = (pid: number) => existsSync(`/proc/${pid}`) && !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+const nameOf = (pid: number) => { try { return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() } catch { return undefined } }
+const alive = (pid: number) => { try { return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')) } catch { return false } }
 /** Waits for a fact that no event tells. */
 async function becomes(fact: () => boolean) { while (!fact()) await new Promise((resolve) => { setTimeout(resolve, 10) }) }
 const said = async (stateDir: string) => (await readFile(join(stateDir, 'said', 'spoken.jsonl'), 'utf8')).trim().split('\n').map((line) => (JSON.parse(line) as { text: string }).text)
@@ -89,7 +90,7 @@ test.serial('kill −9 while it listens: the core sees a coded error, the record
   await writeFile(file, encodeWav(new Int16Array(16_000 * 60), { sampleRateHz: 16_000 }))
   const first = host.status().pid!
   const listening = host.listen(file)
-  await becomes(() => childrenOf(first).some((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'arecord'))
+  await becomes(() => childrenOf(first).some((pid) => nameOf(pid) === 'arecord'))
   const recorder = childrenOf(first)
   process.kill(first, 'SIGKILL')
   t.is((await t.throwsAsync(listening, { instanceOf: MtorError })).code, 'SPEECH_DOWN')
@@ -159,7 +160,7 @@ test.serial('when the core is killed, the speech process goes with it', async (t
     const { makeConfig } = await import(${url('../config/load.ts')}), { Hub } = await import(${url('../contracts/hub.ts')})
     const { systemClock: clock } = await import(${url('../contracts/clock.ts')}), { SpeechHost } = await import(${url('./host.ts')})
     const config = makeConfig({ node: 'test', stateDir: ${JSON.stringify(stateDir)}, speech: { device: 'none', speak: { device: 'none' } } })
-    const host = new SpeechHost({ config: config.speech, understand: config.understand, sequences: [], stateDir: config.stateDir, runDir: config.runDir, clock, hub: new Hub(clock, 'test'), onMessage: () => {} })
+    const host = new SpeechHost({ config: config.speech, understand: config.understand, sequences: ['square'], stateDir: config.stateDir, runDir: config.runDir, clock, hub: new Hub(clock, 'test'), onMessage: () => {} })
     await host.start()
     await host.ready()
     console.log(host.status().pid)`], { stdio: ['ignore', 'pipe', 'inherit'] })

@@ -200,7 +200,7 @@ try {
   send({ kind: 'ready', engine: pipeline.engine, loadMs: Math.round(performance.now()), engines: [pipeline.engine] })
   reopenCapture()
 } catch (thrown) {
-  const error = toMtorError(thrown, 'ENGINE_MISSING')
+  const error = toMtorError(thrown)
   loaded.reject(error)
   send({ kind: 'deaf', error: { code: error.code, message: error.message } })
 }
