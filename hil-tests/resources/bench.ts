@@ -64,7 +64,8 @@ export class Bench {
 
   /** Sentences the box has spoken, with the sound file of each. */
   replies(): { text: string; file: string }[] {
-    try { return readFacts<{ text: string; file: string }>(join(this.dir, 'replies', 'spoken.jsonl')) } catch { return [] }
+    const folder = join(this.dir, 'replies')
+    try { return readFacts<{ text?: string; file: string }>(join(folder, 'spoken.jsonl')).flatMap(({ text, file }) => text === undefined ? [] : [{ text, file: join(folder, file) }]) } catch { return [] }
   }
 
   async close(): Promise<void> {
