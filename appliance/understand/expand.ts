@@ -19,6 +19,8 @@ export function phrases(item: Item, mixed = true): readonly Phrase[] {
   if (item.kind === 'choice') return item.options.flatMap((option) => phrases(option, mixed)).slice(0, MAX_PHRASES)
   if (item.items.length === 0) return NOTHING
   const parts = item.items.map((part) => phrases(part, mixed))
+  // A list without entries (no sequences configured): nothing can be said with it.
+  if (parts.some((part) => part.length === 0)) return []
   const first = parts.map((part) => part[0]!)
   const out: Phrase[] = [first.flat()]
   parts.forEach((part, index) => {

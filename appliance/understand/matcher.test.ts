@@ -90,6 +90,12 @@ test('the speech grammar stays small and holds what is needed', (t) => {
   t.deepEqual(wrong, [])
 })
 
+test('without any sequence configured there is a speech grammar all the same', async (t) => {
+  const none = await Understander.load({ sequences: [] })
+  t.true(none.speechGrammar().phrases.length > 1000)
+  t.is(none.match('run the square sequence').type, null)
+})
+
 test('types come with examples that they really match', (t) => {
   for (const { type, examples } of understander.types()) for (const example of examples) t.is(understander.match(example).type, type)
   t.is(understander.types().length, 27)
