@@ -1,4 +1,5 @@
 import type { Clock } from '../contracts/clock.ts'
+import { CODES } from '../contracts/codes.ts'
 import type { Receipt, Source } from '../contracts/envelope.ts'
 import { toMtorError } from '../contracts/errors.ts'
 import type { IntentEvent } from '../contracts/events.ts'
@@ -108,11 +109,12 @@ export class Conversation {
         hub.system({ severity: 'debug', component: 'speech', name: 'wake', data: { confidence: message.confidence, atMs: message.atMs } })
         return
       case 'stop-word':
-        this.#lastStopMs = this.#o.clock.monoMs()
         // The service triggers the stop path on this very stack, before anything else.
         void service.submit(service.envelope('stop', {}, { kind: 'voice' }), VOICE_IDENTITY)
         voice?.silence()
-        void voice?.speak('Stopped.').catch(() => {})
+        // A microphone near the loudspeaker hears our own "Stopped.": that stops once more, but is not answered again.
+        if (this.#o.clock.monoMs() - this.#lastStopMs > STOP_ECHO_MS) void this.#say(CODES.STOPPED.say)
+        this.#lastStopMs = this.#o.clock.monoMs()
         return
       case 'speaking':
         if (message.state === 'started') this.#speakingMs = message.atMs
