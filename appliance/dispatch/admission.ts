@@ -11,11 +11,11 @@ const slotValidators = new Map<string, Validator<(typeof INTENTS)[number]['slots
 /** Types that a role other than operator may submit; an operator may submit all. */
 const QUERIES = new Set<string>(INTENTS.filter((i) => !i.policy.actuates && i.policy.repeatable).map((i) => i.type))
 
-/** Which role may submit which type. Observers only look; a device may call for help: stop. */
+/** Which role may submit which type. Whoever may act may call for a stop; observers only look. */
 function mayChange(role: Identity['role'], type: string): boolean {
   switch (role) {
     case 'operator': case 'flow': return true
-    case 'worker': return QUERIES.has(type) && type !== 'mode.set' && type !== 'arm.set'
+    case 'worker': return type === 'stop' || (QUERIES.has(type) && type !== 'mode.set' && type !== 'arm.set')
     case 'device': return type === 'stop' || type === 'log.record'
     case 'observer': return false
   }

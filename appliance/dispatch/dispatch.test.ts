@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { CommandOptions, Driver, PastOutcome } from '../../drivers/port.ts'
 import { systemClock as clock } from '../contracts/clock.ts'
 import { MtorError } from '../contracts/errors.ts'
-import type { DeviceTicket, IntentEvent } from '../contracts/events.ts'
+import { isFinal, type DeviceTicket, type IntentEvent } from '../contracts/events.ts'
 import { Hub } from '../contracts/hub.ts'
 import type { Identity } from '../contracts/intents.ts'
 import { EmergencyStop } from '../guard/emergency-stop.ts'
@@ -69,6 +69,8 @@ async function open(t: ExecutionContext, dir = mkdtempSync(join(tmpdir(), 'mtor-
 }
 
 const move = (box: Box, distanceM = 1, options = {}) => box.service.envelope('drive.move', { distanceM }, { kind: 'cli' }, options)
+/** The final event of an intent that is about to be submitted. */
+const finalOf = (box: Box, id: string) => new Promise<IntentEvent>((resolve) => { box.hub.onIntent((event) => { if (event.id === id && isFinal(event.state)) resolve(event) }) })
 const states = (box: Box, id: string) => box.events.filter((e) => e.id === id && e.state !== 'progress').map((e) => e.state)
 
 test('an accepted intent is started and ends once, with a ticket of the present epoch', async (t) => {
@@ -121,7 +123,7 @@ test('one device is given one command at a time, the urgent one first', async (t
   box.runs.set('drive.move', async (context) => { order.push(context.slots.distanceM as number); return { say: '', data: await context.command('move', context.slots) } })
   box.device.act = () => new Promise((resolve) => setImmediate(resolve))
   const all = [move(box, 1), move(box, 2), move(box, 3), move(box, 4, { priority: 1 })]
-  const finals = all.map((e) => box.service.final(e.id))
+  const finals = all.map((e) => finalOf(box, e.id))
   for (const envelope of all) await box.service.submit(envelope, operator)
   box.dispatcher.start()
   await Promise.all(finals)
@@ -134,7 +136,7 @@ test('a stop halts the device before the journal is asked, and ends what runs an
   const started = Promise.withResolvers<void>()
   box.device.act = (options) => new Promise((_, reject) => { started.resolve(); options.signal.addEventListener('abort', () => reject(options.signal.reason as Error)) })
   const [running, waiting] = [move(box, 1), move(box, 2)]
-  const finals = [running, waiting].map((e) => box.service.final(e.id))
+  const finals = [running, waiting].map((e) => finalOf(box, e.id))
   box.dispatcher.start()
   await box.service.submit(running, operator)
   await box.service.submit(waiting, operator)
@@ -147,12 +149,54 @@ test('a stop halts the device before the journal is asked, and ends what runs an
   t.is(box.device.executed.length, 1, 'the waiting one never reached the device')
 })
 
+test('a motion that was on its way into the journal when the stop came is not started after it', async (t) => {
+  const box = await open(t)
+  box.dispatcher.start()
+  const envelope = move(box)
+  const final = finalOf(box, envelope.id)
+  const receipt = box.service.submit(envelope, operator)
+  await box.service.submit(box.service.envelope('stop', {}, { kind: 'cli' }), operator)
+  t.true((await receipt).accepted)
+  t.like(await final, { state: 'aborted', code: 'STOPPED' })
+  t.deepEqual(states(box, envelope.id), ['accepted', 'aborted'])
+  t.is(box.device.executed.length, 0)
+})
+
+test('an intent whose submitter gave up while it went into the journal is cancelled', async (t) => {
+  const box = await open(t)
+  const abort = new AbortController()
+  const final = box.service.run(move(box), operator, abort.signal)
+  abort.abort()
+  t.like(await final, { state: 'aborted', code: 'CANCELLED' })
+})
+
+for (const [how, tighten, code] of [['the mode becomes safe', (box: Box) => box.guard.setMode('safe'), 'UNSAFE_MODE'], ['the drive is disarmed', (box: Box) => box.guard.setArmed(false), 'NOT_ARMED']] as const) {
+  test(`a motion that runs is halted when ${how}, a query is not`, async (t) => {
+    const box = await open(t)
+    const started = Promise.withResolvers<void>()
+    const halted = Promise.withResolvers<void>()
+    box.device.act = ({ signal }) => new Promise((_, reject) => { started.resolve(); signal.addEventListener('abort', () => { halted.resolve(); reject(signal.reason as Error) }) })
+    const asked = Promise.withResolvers<SkillResult>()
+    box.runs.set('time.tell', () => asked.promise)
+    box.dispatcher.start()
+    const [moved, told] = [box.service.run(move(box), operator), box.service.run(box.service.envelope('time.tell', {}, { kind: 'cli' }), operator)]
+    await started.promise
+    await tighten(box)
+    await halted.promise
+    asked.resolve({ say: 'Noon.' })
+    t.like(await moved, { state: 'failed', code })
+    t.is((await told).state, 'succeeded')
+  })
+}
+
 test('an observer cannot stop, and a stop whose envelope is broken stops all the same', async (t) => {
   const box = await open(t)
   t.is((await box.service.submit(box.service.envelope('stop', {}, { kind: 'mqtt' }), { ...operator, role: 'observer' })).code, 'UNAUTHORISED')
   t.is(box.device.stops, 0)
   t.is((await box.service.submit({ type: 'stop' }, operator)).code, 'INVALID_ENVELOPE')
   t.is(box.device.stops, 1)
+  for (const role of ['device', 'worker'] as const) t.true((await box.service.submit(box.service.envelope('stop', {}, { kind: 'mqtt' }), { ...operator, role })).accepted, role)
+  t.is(box.device.stops, 3)
 })
 
 test('what may be repeated is tried again after a passing failure, and no more often than its policy says', async (t) => {
@@ -182,6 +226,33 @@ test('a motion that failed is not tried again: it becomes a dead letter that can
   t.true(receipt.accepted)
   t.not(receipt.id, envelope.id)
   await t.throwsAsync(box.service.resubmit(envelope.id, operator), { code: 'NOT_FOUND' })
+})
+
+test('a dead letter resubmitted by two at once is carried out once', async (t) => {
+  const box = await open(t)
+  box.dispatcher.start()
+  box.device.act = async () => { throw new MtorError('DEVICE_UNREACHABLE', 'unplugged') }
+  const envelope = move(box)
+  await box.service.run(envelope, operator)
+  const both = await Promise.allSettled([box.service.resubmit(envelope.id, operator), box.service.resubmit(envelope.id, operator)])
+  t.deepEqual(both.map((r) => r.status), ['fulfilled', 'rejected'])
+})
+
+test('a job that is given twice is carried out once', async (t) => {
+  const box = await open(t)
+  const started = Promise.withResolvers<void>()
+  const release = Promise.withResolvers<void>()
+  let runs = 0
+  box.runs.set('log.record', async () => { runs += 1; started.resolve(); await release.promise; return { say: 'Noted.' } })
+  box.dispatcher.start()
+  const envelope = box.service.envelope('log.record', { text: 'x' }, { kind: 'cli' })
+  const final = box.service.run(envelope, operator)
+  await started.promise
+  box.dispatcher.enqueue(box.dispatcher.jobOf(envelope, Infinity))
+  t.is(box.dispatcher.unfinished, 1)
+  release.resolve()
+  t.is((await final).state, 'succeeded')
+  t.is(runs, 1)
 })
 
 test('a skill that ignores its deadline is left behind and the intent ends with DEADLINE', async (t) => {
@@ -214,7 +285,7 @@ test('what the journal got while it was answered as unavailable is carried out w
   const [repeated, left] = [move(box, 1), move(box, 2)]
   // As after an accept whose answer never came: durable, but nobody was told.
   for (const envelope of [repeated, left]) await box.journal.accept({ envelope, client: 'test', acceptedAt: box.hub.now() })
-  const finals = [repeated, left].map((e) => box.service.final(e.id))
+  const finals = [repeated, left].map((e) => finalOf(box, e.id))
   t.true((await box.service.submit(repeated, operator)).duplicate)
   t.is(await endUntold(box.journal, box.dispatcher), 1)
   box.dispatcher.start()
@@ -230,7 +301,7 @@ for (const [past, expected] of [['succeeded', ['succeeded']], ['failed', ['faile
     await before.journal.stop()
     const after = await open(t, before.dir)
     after.device.past = past
-    const final = after.service.final(envelope.id)
+    const final = finalOf(after, envelope.id)
     await recover({ ...after, drivers: [after.device], clock, reachable: async () => true })
     after.dispatcher.start()
     const event = await final
@@ -247,7 +318,7 @@ test('after a restart a command the device never received is sent, under the new
   await before.journal.stop()
   const after = await open(t, before.dir)
   after.device.past = 'never-received'
-  const final = after.service.final(envelope.id)
+  const final = finalOf(after, envelope.id)
   after.dispatcher.start()
   await recover({ ...after, drivers: [after.device], clock, reachable: async () => true })
   t.is((await final).state, 'succeeded')
@@ -262,7 +333,7 @@ test('after a restart an actuation older than its ttl is expired, a note is stil
   await before.journal.stop()
   await new Promise((resolve) => setTimeout(resolve, 20))
   const after = await open(t, before.dir)
-  const finals = [stale, note].map((e) => after.service.final(e.id))
+  const finals = [stale, note].map((e) => finalOf(after, e.id))
   after.dispatcher.start()
   await recover({ ...after, drivers: [after.device], clock, reachable: async () => true })
   t.deepEqual((await Promise.all(finals)).map((e) => e.state), ['expired', 'succeeded'])

@@ -55,12 +55,15 @@ export class Dispatcher {
   readonly #retryTimers = new Map<string, { job: Job; timer: Timer }>()
   readonly #skillOf = new Map<string, Skill>()
   readonly #driverOf = new Map<string, Driver>()
+  /** Ended, but the journal does not say so yet. */
+  readonly #ending = new Set<string>()
   #accepting = false
 
   constructor(options: DispatcherOptions) {
     this.#o = options
     for (const skill of options.skills) for (const type of skill.types) this.#skillOf.set(type, skill)
     for (const driver of options.drivers) this.#driverOf.set(driver.id, driver)
+    options.guard.onChange(() => this.#abortRefused())
   }
 
   start(): void { this.#accepting = true; this.#pump() }
@@ -77,8 +80,8 @@ export class Dispatcher {
   /** Waiting, running and about to be retried. */
   get unfinished() { return this.#queue.size + this.#running.size + this.#retryTimers.size }
 
-  /** True while the intent waits, runs or is about to be tried again. */
-  has(id: string): boolean { return this.#running.has(id) || this.#retryTimers.has(id) || this.#queue.has(id) }
+  /** True while the intent waits, runs, is about to be tried again, or its end is being written. */
+  has(id: string): boolean { return this.#running.has(id) || this.#retryTimers.has(id) || this.#ending.has(id) || this.#queue.has(id) }
 
   /** The device that intents of this type command on this node. */
   deviceFor(type: string): string | undefined {
@@ -92,7 +95,9 @@ export class Dispatcher {
     return { id: envelope.id, priority: envelope.priority, envelope, expiresMonoMs, attempt, ...(device === undefined ? {} : { device }) }
   }
 
+  /** Takes a job whose intent is durable; one that is here already is not taken twice. */
   enqueue(job: Job): void {
+    if (this.has(job.id)) return
     // A stop is reported at once: it must not wait behind the very motion it ended.
     this.#queue.add(job.envelope.type === 'stop' ? { ...job, device: undefined } : job)
     this.#pump()
@@ -106,6 +111,14 @@ export class Dispatcher {
   /** Ends what matches (for "cancel"); returns what that was. */
   cancel(predicate: (envelope: Envelope) => boolean): Envelope[] {
     return this.#abort((job) => predicate(job.envelope), new MtorError('CANCELLED', 'cancelled on request'))
+  }
+
+  /** What the new mode or arming does not allow must not go on either; what waits is refused when its turn comes. */
+  #abortRefused(): void {
+    for (const { job, abort } of this.#running.values()) {
+      const refusal = this.#o.guard.refusal(job.envelope.type)
+      if (refusal) abort.abort(refusal)
+    }
   }
 
   #abort(predicate: (job: Job) => boolean, reason: MtorError): Envelope[] {
@@ -189,15 +202,17 @@ export class Dispatcher {
    * lost. After the loss of its file the journal calls our epoch burnt (STALE_EPOCH): then a fresh one is taken.
    */
   async #claim(job: Job, signal: AbortSignal) {
+    let isStale = false
     for (let pauseMs = this.#o.retryBaseMs; ; pauseMs = Math.min(5_000, pauseMs * 2)) {
-      const epoch = job.device === undefined ? undefined : this.#o.epochOf(job.device)
       try {
+        if (isStale && job.device !== undefined) await this.#o.renewEpoch(job.device)
+        const epoch = job.device === undefined ? undefined : this.#o.epochOf(job.device)
         return await this.#o.journal.claim(job.id, { node: this.#o.hub.node, ...(job.device !== undefined && epoch !== undefined ? { device: job.device, epoch } : {}) })
       } catch (error) {
         if (signal.aborted) throw signal.reason
         const { code } = toMtorError(error)
         if ((code !== 'JOURNAL_UNAVAILABLE' && code !== 'STALE_EPOCH') || this.#o.clock.monoMs() > job.expiresMonoMs) throw error
-        if (code === 'STALE_EPOCH' && job.device !== undefined) await this.#o.renewEpoch(job.device)
+        isStale ||= code === 'STALE_EPOCH'
         await this.#pause(pauseMs)
       }
     }
@@ -223,6 +238,11 @@ export class Dispatcher {
 
   /** Writes the final state, however long the journal needs, then tells it. */
   async finish(job: Pick<Job, 'id' | 'envelope'>, input: FinishInput): Promise<void> {
+    this.#ending.add(job.id)
+    try { await this.#writeEnd(job, input) } finally { this.#ending.delete(job.id) }
+  }
+
+  async #writeEnd(job: Pick<Job, 'id' | 'envelope'>, input: FinishInput): Promise<void> {
     const say = input.say ?? (input.code ? CODES[input.code].say : undefined)
     for (let pauseMs = this.#o.retryBaseMs; ; pauseMs = Math.min(5_000, pauseMs * 2)) {
       try {

@@ -16,6 +16,7 @@ import type { Dispatcher } from './dispatcher.ts'
  */
 export class IntentService {
   readonly #o: { admission: Admission; journal: Journal; dispatcher: Dispatcher; stop: EmergencyStop; hub: Hub; clock: Clock; maxUnfinished: number }
+  readonly #resubmitting = new Set<string>()
   #closed = false
   #accepted = 0
   #rejected = 0
@@ -38,12 +39,13 @@ export class IntentService {
     const given = input as { id?: unknown; type?: unknown } | null
     // A stop acts before anything is checked but the right to stop; the record of it follows.
     if (given !== null && typeof given === 'object' && given.type === 'stop' && identity.role !== 'observer') this.#o.stop.trigger(`intent from ${identity.kind} ${identity.client}`)
+    const { count: stops } = this.#o.stop
     try {
       if (this.#closed) throw new MtorError('BUSY', 'the appliance is shutting down')
       if (this.#o.dispatcher.unfinished >= this.#o.maxUnfinished) throw new MtorError('BUSY', `${this.#o.maxUnfinished} intents are unfinished`)
       const admitted = await this.#o.admission.admit(input, identity)
       if (admitted === 'replayed') return this.#receipt((input as Envelope).id, { duplicate: true })
-      return await this.#record(admitted, identity)
+      return await this.#record(admitted, identity, stops)
     } catch (thrown) {
       this.#rejected += 1
       const error = toMtorError(thrown)
@@ -52,8 +54,9 @@ export class IntentService {
     }
   }
 
-  async #record(envelope: Envelope, identity: Identity): Promise<Receipt> {
-    const { journal, dispatcher, hub, clock } = this.#o
+  /** @param stops how many emergency stops there had been when it was submitted */
+  async #record(envelope: Envelope, identity: Identity, stops: number): Promise<Receipt> {
+    const { journal, dispatcher, hub, clock, stop } = this.#o
     const at = hub.now()
     const age = ageMs(envelope, { node: hub.node, boot: hub.boot }, clock) ?? 0
     const expiresMonoMs = clock.monoMs() + envelope.ttlMs - age
@@ -65,7 +68,10 @@ export class IntentService {
     }
     this.#accepted += 1
     hub.intent({ id: envelope.id, type: envelope.type, state: 'accepted', source: envelope.source, data: { slots: envelope.slots } })
-    dispatcher.enqueue(dispatcher.jobOf(envelope, expiresMonoMs))
+    // A stop ends what was asked for before it, also what was still on its way into the journal.
+    if (stop.count !== stops && envelope.type !== 'stop' && policyOf(envelope.type).actuates) {
+      void dispatcher.finish({ id: envelope.id, envelope }, { state: 'aborted', code: 'STOPPED', message: 'stopped before it was started' })
+    } else dispatcher.enqueue(dispatcher.jobOf(envelope, expiresMonoMs))
     return this.#receipt(envelope.id, {})
   }
 
@@ -81,34 +87,32 @@ export class IntentService {
 
   #receipt(id: string, extra: Partial<Receipt>): Receipt { return { v: PROTOCOL_VERSION, id, accepted: true, ...extra, at: this.#o.hub.now() } }
 
-  /** Submits and waits for the final event; rejects with the receipt's code when it is not accepted. */
+  /** Submits and waits for the final event; rejects with the receipt's code when it is not accepted. The signal cancels the intent, whatever becomes of it is still waited for. */
   async run(envelope: Envelope, identity: Identity, signal?: AbortSignal): Promise<IntentEvent> {
-    const final = this.final(envelope.id, signal)
-    const receipt = await this.submit(envelope, identity)
-    if (!receipt.accepted) { final.catch(() => {}); final.cancel(); throw new MtorError(receipt.code ?? 'INTERNAL', receipt.message ?? 'rejected') }
-    return final
-  }
-
-  /** The final event of an intent that is about to be submitted. */
-  final(id: string, signal?: AbortSignal): Promise<IntentEvent> & { cancel(): void } {
-    let cancel = () => {}
-    const promise = new Promise<IntentEvent>((resolve, reject) => {
-      const off = this.#o.hub.onIntent((event) => { if (event.id === id && isFinal(event.state)) { off(); signal?.removeEventListener('abort', aborted); resolve(event) } })
-      const aborted = () => { off(); reject(signal!.reason as Error) }
-      cancel = () => { off(); signal?.removeEventListener('abort', aborted); reject(new MtorError('CANCELLED', 'no longer waited for')) }
-      if (signal?.aborted) aborted()
-      else signal?.addEventListener('abort', aborted, { once: true })
-    })
-    return Object.assign(promise, { cancel: () => cancel() })
+    const { promise, resolve } = Promise.withResolvers<IntentEvent>()
+    const off = this.#o.hub.onIntent((event) => { if (event.id === envelope.id && isFinal(event.state)) resolve(event) })
+    const cancel = () => { this.#o.dispatcher.cancel(({ id }) => id === envelope.id) }
+    try {
+      const receipt = await this.submit(envelope, identity)
+      if (!receipt.accepted) throw new MtorError(receipt.code ?? 'INTERNAL', receipt.message ?? 'rejected')
+      // Aborted while it went into the journal, it could not be cancelled then.
+      if (signal?.aborted) cancel()
+      else signal?.addEventListener('abort', cancel, { once: true })
+      return await promise
+    } finally { off(); signal?.removeEventListener('abort', cancel) }
   }
 
   /** Submits a dead letter anew under a new id, and takes it off the list. @throws MtorError NOT_FOUND */
   async resubmit(id: string, identity: Identity): Promise<Receipt> {
-    const entry = await this.#o.journal.get(id)
-    if (!entry?.deadLetter) throw new MtorError('NOT_FOUND', `no dead letter ${id}`)
-    const { envelope } = entry
-    const receipt = await this.submit(this.envelope(envelope.type, envelope.slots, { kind: identity.kind, ...(envelope.source.operator ? { operator: envelope.source.operator } : {}) }), identity)
-    if (receipt.accepted) await this.#o.journal.clearDeadLetter(id)
-    return receipt
+    if (this.#resubmitting.has(id)) throw new MtorError('NOT_FOUND', `dead letter ${id} is being submitted again already`)
+    this.#resubmitting.add(id)
+    try {
+      const entry = await this.#o.journal.get(id)
+      if (!entry?.deadLetter) throw new MtorError('NOT_FOUND', `no dead letter ${id}`)
+      const { envelope } = entry
+      const receipt = await this.submit(this.envelope(envelope.type, envelope.slots, { kind: identity.kind, ...(envelope.source.operator ? { operator: envelope.source.operator } : {}) }), identity)
+      if (receipt.accepted) await this.#o.journal.clearDeadLetter(id)
+      return receipt
+    } finally { this.#resubmitting.delete(id) }
   }
 }

@@ -9,6 +9,7 @@ export interface DurableValues { put(key: string, value: unknown): Promise<void>
 /** Operating mode and arming: whether something may move at all. */
 export class Guard {
   readonly #options: { hub: Hub; clock: Clock; values: DurableValues; arming: 'automatic' | 'required'; initialMode: Mode }
+  readonly #listeners: (() => void)[] = []
   #mode: Mode
   #armed: boolean
 
@@ -21,6 +22,9 @@ export class Guard {
   get mode(): Mode { return this.#mode }
   get armed(): boolean { return this.#armed }
 
+  /** Called after mode or arming changed: what runs may not be allowed any more. */
+  onChange(listener: () => void): void { this.#listeners.push(listener) }
+
   /** Takes up the mode of before the restart. Arming is not kept: after a restart a person arms again. */
   async start(): Promise<void> {
     const stored = await this.#options.values.read('guard/mode')
@@ -32,13 +36,17 @@ export class Guard {
     await this.#options.values.put('guard/mode', mode)
     const before = this.#mode
     this.#mode = mode
-    if (before !== mode) this.#options.hub.system({ severity: 'info', component: 'guard', name: 'mode.changed', message: `mode ${before} → ${mode}`, data: { mode, before } })
+    if (before === mode) return
+    for (const listener of this.#listeners) listener()
+    this.#options.hub.system({ severity: 'info', component: 'guard', name: 'mode.changed', message: `mode ${before} → ${mode}`, data: { mode, before } })
   }
 
   async setArmed(armed: boolean): Promise<void> {
     const before = this.#armed
     this.#armed = armed
-    if (before !== armed) this.#options.hub.system({ severity: armed ? 'warning' : 'info', component: 'guard', name: armed ? 'armed' : 'disarmed', message: armed ? 'the drive is armed' : 'the drive is disarmed' })
+    if (before === armed) return
+    for (const listener of this.#listeners) listener()
+    this.#options.hub.system({ severity: armed ? 'warning' : 'info', component: 'guard', name: armed ? 'armed' : 'disarmed', message: armed ? 'the drive is armed' : 'the drive is disarmed' })
   }
 
   /** Why an intent of this type may not be carried out now (mode first, then arming); undefined when it may. */
