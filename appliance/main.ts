@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Driver } from '../drivers/port.ts'
@@ -7,7 +7,7 @@ import { Bus } from './bus/index.ts'
 import { inRunDir, inStateDir, loadConfig, PROJECT_DIR } from './config/load.ts'
 import type { Config } from './config/schema.ts'
 import { bootId, systemClock as clock } from './contracts/clock.ts'
-import { MtorError, toMtorError } from './contracts/errors.ts'
+import { toMtorError } from './contracts/errors.ts'
 import { Hub } from './contracts/hub.ts'
 import { isHazardous } from './contracts/intents.ts'
 import { topicsOf } from './contracts/topics.ts'
@@ -20,13 +20,14 @@ import { Screen } from './gateway/screen.ts'
 import { Status } from './gateway/status.ts'
 import { table } from './gateway/table.ts'
 import { EmergencyStop } from './guard/emergency-stop.ts'
+import { lockFolder } from './guard/folder-lock.ts'
 import type { RunFile } from './guard/last-resort.ts'
 import { Guard } from './guard/mode.ts'
 import { StopSocket } from './guard/stop-socket.ts'
 import { SqliteJournal } from './journal/index.ts'
 import { makeSkills } from './skills/index.ts'
 import { Conversation } from './speech/conversation.ts'
-import { firstLight } from './speech/first-light.ts'
+import { firstLight, knownUtterance } from './speech/first-light.ts'
 import { SpeechHost } from './speech/host.ts'
 import { synthesise } from './speech/speak/index.ts'
 import { Dialogue, Understander } from './understand/index.ts'
@@ -47,35 +48,50 @@ if (flags.help) { console.log(USAGE); process.exit(0) }
 const startedMs = performance.now()
 const seconds = (sinceMs: number) => `${((performance.now() - sinceMs) / 1000).toFixed(1)} s`
 const stoppers: { what: string; stop: () => unknown }[] = []
+/** The part that is being started just now; never rejects. */
+let starting: Promise<unknown> | undefined
 /** Starts a part, says so, and notes how to stop it. */
 async function part<T>(what: string, start: () => Promise<T> | T, stop?: (value: T) => unknown): Promise<T> {
+  // Ctrl-C came while the part before was being started: nothing more is, `end` will end the process.
+  if (ending) return new Promise<never>(() => {})
   const sinceMs = performance.now()
-  const value = await start()
+  const started = Promise.resolve().then(start)
+  starting = started.catch(() => {})
+  const value = await started
   if (stop) stoppers.push({ what, stop: () => stop(value) })
   console.log(`✓ ${what.padEnd(44)} ${seconds(sinceMs)}`)
   return value
 }
 
 let ending: Promise<void> | undefined
+/** How long a part that is just being started may take until it can be stopped. */
+const STARTING_MS = 2_000
 /** Stops everything in reverse order; asking twice is fine, a third Ctrl-C ends at once. */
 function end(exitCode: number): Promise<void> {
   return ending ??= (async () => {
-    for (const { what, stop } of stoppers.toReversed()) {
-      try { await stop() } catch (error) { console.error(`could not stop ${what}: ${toMtorError(error).message}`) }
-    }
+    await stopAll()
+    await Promise.race([starting, new Promise((resolve) => { setTimeout(resolve, STARTING_MS) })])
+    await stopAll()
     console.log('Stopped.')
     process.exit(exitCode)
   })()
 }
+async function stopAll(): Promise<void> {
+  for (let part = stoppers.pop(); part; part = stoppers.pop()) {
+    try { await part.stop() } catch (error) { console.error(`could not stop ${part.what}: ${toMtorError(error).message}`) }
+  }
+}
 let signals = 0
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => { if (++signals > 2) process.exit(130); void end(0) })
-process.on('unhandledRejection', (error) => { console.error(`INTERNAL: ${String(error instanceof Error ? error.stack : error)}`); process.exitCode = 1; void end(1) })
+// What nobody expected: the wheels are halted and everything is closed in order rather than left as it is.
+for (const fault of ['unhandledRejection', 'uncaughtException'] as const) process.on(fault, (error: unknown) => { console.error(`INTERNAL: ${String(error instanceof Error ? error.stack : error)}`); void end(1) })
+// A console that goes away (a closed pipe or terminal) is no reason to stop working.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
 async function main(config: Config): Promise<void> {
   const { version } = JSON.parse(readFileSync(join(PROJECT_DIR, 'package.json'), 'utf8')) as { version: string }
   console.log(`MTOR appliance ${version}: node ${config.node} of realm ${config.realm}`)
-  mkdirSync(config.stateDir, { recursive: true })
-  mkdirSync(config.runDir, { recursive: true })
+  for (const folder of new Set([config.stateDir, config.runDir])) lockFolder(folder)
   const hub = new Hub(clock, config.node)
   const feed = new Feed()
   const log = new FactLog(join(config.stateDir, 'log', 'mtor.log'), config.log.level)
@@ -134,7 +150,9 @@ async function main(config: Config): Promise<void> {
       runFile.devices.push({ id: device.id, driver: device.driver, port })
     })
   }
-  writeFileSync(inRunDir(config, 'appliance.json'), JSON.stringify(runFile))
+  const runFilePath = inRunDir(config, 'appliance.json')
+  writeFileSync(`${runFilePath}.new`, JSON.stringify(runFile))
+  renameSync(`${runFilePath}.new`, runFilePath)
   const stopSocket = new StopSocket(inRunDir(config, config.guard.stopSocket), stop)
   await part('emergency stop', () => stopSocket.start(), () => stopSocket.stop())
 
@@ -146,11 +164,9 @@ async function main(config: Config): Promise<void> {
     guard, sequences: config.sequences as never,
     canceller: { cancel: async (source, exceptId) => dispatcher.cancel((e) => e.id !== exceptId && e.source.kind === source.kind && e.source.operator === source.operator).map((e) => e.type) },
     children: {
-      run: async (type, slots, parent, signal) => {
+      run: (type, slots, parent, signal) => {
         const child = service.envelope(type, slots, { kind: 'sequence', ...(parent.source.operator ? { operator: parent.source.operator } : {}) })
-        const onAbort = () => dispatcher.cancel((e) => e.id === child.id)
-        signal.addEventListener('abort', onAbort, { once: true })
-        try { return await service.run(child, { client: 'sequence', role: 'operator', kind: 'sequence' }) } finally { signal.removeEventListener('abort', onAbort) }
+        return service.run(child, { client: 'sequence', role: 'operator', kind: 'sequence' }, signal)
       },
     },
     examples: () => understander.types(), lastSpoken: () => conversation?.lastSaid, announce: (text) => conversation?.announce(text),
@@ -184,7 +200,7 @@ async function main(config: Config): Promise<void> {
   const spoken = host ? await part('speech', () => host.ready().then((r) => r, (error: unknown) => { console.log(`✗ speech: ${toMtorError(error).message}`); return undefined })) : undefined
   if (spoken) console.log(`  ${spoken.engine}, models loaded in ${(spoken.loadMs / 1000).toFixed(1)} s`)
   let light = true
-  if (host && spoken && !flags['no-first-light']) light = await showFirstLight(config, hub, host)
+  if (host && spoken && !flags['no-first-light']) light = await showFirstLight(config, hub, host, knownUtterance(config.devices.find((d) => d.id === dispatcher.deviceFor('drive.move')), guard.refusal('drive.move')))
   hub.onSystem((event) => { if (event.say && event.severity !== 'debug') conversation?.announce(event.say) })
 
   const screen = new Screen({ stop: (reason) => stop.trigger(reason), quit: () => { void end(0) } })
@@ -223,15 +239,13 @@ async function reached(taken: Promise<void> | undefined): Promise<boolean> {
   try { return await Promise.race([taken.then(() => true, () => false), timeout.promise]) } finally { clearTimeout(timer) }
 }
 
-/** The known utterance goes through the whole chain; prints its timeline. A real rover is not moved: it is asked how it is. */
-async function showFirstLight(config: Config, hub: Hub, host: SpeechHost): Promise<boolean> {
-  const moves = config.devices.some((d) => d.driver === 'rover' && d.port === 'simulated')
-  const sentence = moves ? 'drive forward half a metre' : 'what time is it'
+/** The known utterance goes through the whole chain; prints its timeline. */
+async function showFirstLight(config: Config, hub: Hub, host: SpeechHost, { sentence, type }: ReturnType<typeof knownUtterance>): Promise<boolean> {
   console.log(`First light: “Computer, ${sentence}” through the whole chain …`)
-  const file = join(config.stateDir, moves ? 'first-light-drive.wav' : 'first-light-time.wav')
+  const file = join(config.stateDir, `first-light-${type}.wav`)
   try {
     await synthesise(`computer. ${sentence}`, file)
-    const result = await firstLight({ hub, clock, listen: (f) => host.listen(f), file, expectedType: moves ? 'drive.move' : 'time.tell', timeoutMs: 25_000 })
+    const result = await firstLight({ hub, clock, listen: (f) => host.listen(f), file, expectedType: type, timeoutMs: 25_000 })
     if (result.stages.length) console.log(table(result.stages.map((s) => [`  ${s.stage}`, s.ms.toFixed(1), s.sinceEndOfSpeechMs.toFixed(1)]), ['  stage', 'ms', 'ms since end of speech']))
     if (!result.ok) console.log(`✗ first light: ${result.message ?? 'failed'}`)
     return result.ok
@@ -244,7 +258,9 @@ async function showFirstLight(config: Config, hub: Hub, host: SpeechHost): Promi
 try {
   await main(loadConfig(flags.config ?? process.env.MTOR_CONFIG))
 } catch (thrown) {
-  const error = thrown instanceof MtorError ? thrown : toMtorError(thrown)
+  // While it is being ended, a part that fails for want of another is no news.
+  if (ending) await ending
+  const error = toMtorError(thrown)
   console.error(`mtor: ${error.code}: ${error.message}\n  ${error.hint}`)
   if (error.code === 'INTERNAL' && thrown instanceof Error) console.error(thrown.stack)
   await end(error.code === 'CONFIG_INVALID' ? 2 : 1)

@@ -46,6 +46,7 @@ export const CODES = {
   ENGINE_MISSING: { say: 'A speech engine is missing.', hint: 'Run: mtor doctor' },
   FRAME_INVALID: { say: 'The device sent something I cannot read.', hint: 'Check the cable and the baud rate.' },
   PORT_INVALID: { say: 'The serial port is not usable.', hint: 'Check the device path and permissions.' },
+  ALREADY_RUNNING: { say: 'Another appliance is running here already.', hint: 'Stop that one, or give this one a stateDir and a runDir of its own.' },
   NOT_RUNNING: { say: 'The appliance is not running.', hint: 'Start it with: npm start' },
   USAGE: { say: 'That command line is not right.', hint: 'See: mtor --help' },
   INTERNAL: { say: 'Something went wrong inside me.', hint: 'See the log; please report it.' },

@@ -35,6 +35,11 @@ export function stagesOf(timeline: Partial<VoiceTimeline>): Stage[] {
   })
 }
 
+/** What first light says. Only a simulated rover is moved, and only where it may move; else the box is asked for the time. */
+export function knownUtterance(rover: { port: string } | undefined, refusal: unknown): { sentence: string; type: 'drive.move' | 'time.tell' } {
+  return rover?.port === 'simulated' && !refusal ? { sentence: 'drive forward half a metre', type: 'drive.move' } : { sentence: 'what time is it', type: 'time.tell' }
+}
+
 /**
  * The known answer of the whole chain: plays a known utterance into the capture path and waits until the reply was
  * spoken. Nothing is short-circuited: ALSA, wake word, recogniser, journal, dispatch, serial line, voice.
