@@ -111,7 +111,7 @@ configCommand.command('hash-password').description('read a password from standar
 program.command('journal').argument('[id]', 'one intent by its id').description('the intents the box has accepted, newest first')
   .option('-n, --last <n>', 'how many', '20')
   .action(async (id: string | undefined, options: { last: string }) => {
-    const entries = id === undefined ? await client().call('GET', `/intents?limit=${Number(options.last) || 20}`) as Record<string, unknown>[] : [await client().call('GET', `/intents/${encodeURIComponent(id)}`) as Record<string, unknown>]
+    const entries = id === undefined ? await client().call('GET', `/intents?limit=${encodeURIComponent(options.last)}`) as Record<string, unknown>[] : [await client().call('GET', `/intents/${encodeURIComponent(id)}`) as Record<string, unknown>]
     if (json()) for (const entry of entries) print(entry, () => '')
     else process.stdout.write(`${show.entries(entries, id !== undefined)}\n`)
   })

@@ -11,7 +11,7 @@ export class ControlClient {
   async call(method: 'GET' | 'POST' | 'DELETE', route: string, body?: unknown): Promise<unknown> {
     const response = await this.#send(method, route, body)
     const chunks: Buffer[] = []
-    for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk)
+    try { for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk) } catch (error) { throw this.#brokenOff(error) }
     const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8') || 'null')
     if (response.statusCode !== 200) throw remoteError(value)
     return value
@@ -27,17 +27,29 @@ export class ControlClient {
         if (value.error) throw remoteError(value)
         yield value
       }
-    } catch (error) { if (signal?.aborted) return; throw error } finally { response.destroy() }
+    } catch (error) { if (signal?.aborted) return; throw error instanceof MtorError ? error : this.#brokenOff(error) } finally { response.destroy() }
   }
 
   #send(method: string, route: string, body: unknown, signal?: AbortSignal): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const payload = body === undefined ? undefined : JSON.stringify(body)
       const sent = request({ socketPath: this.#path, method, path: route, ...(signal ? { signal } : {}), headers: payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) } }, resolve)
-      sent.on('error', (error: NodeJS.ErrnoException) => reject(['ENOENT', 'ECONNREFUSED'].includes(error.code ?? '') ? new MtorError('NOT_RUNNING', `nobody listens on ${this.#path}`) : toMtorError(error)))
+      sent.on('error', (error: NodeJS.ErrnoException) => reject(this.#refused(error)))
       sent.end(payload)
     })
   }
+
+  #refused(error: NodeJS.ErrnoException): MtorError {
+    switch (error.code) {
+      case 'ENOENT': case 'ECONNREFUSED': case 'ENOTSOCK': return new MtorError('NOT_RUNNING', `nobody listens on ${this.#path}`, { cause: error })
+      case 'EACCES': case 'EPERM': return new MtorError('UNAUTHORISED', `you may not open ${this.#path}`, { cause: error, hint: 'Run it as the user of the daemon, or as a member of that user\'s group.' })
+      case 'ECONNRESET': case 'EPIPE': return this.#brokenOff(error)
+      default: return toMtorError(error)
+    }
+  }
+
+  /** What was asked for may have been done all the same. */
+  #brokenOff(cause: unknown): MtorError { return new MtorError('NOT_RUNNING', 'the daemon ended before it had answered', { cause, hint: 'Once it runs again, see what became of it with: mtor journal' }) }
 }
 
 function remoteError(value: unknown): MtorError {

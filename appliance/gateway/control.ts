@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { chmodSync, mkdirSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { dirname } from 'node:path'
@@ -44,8 +45,9 @@ export class ControlServer {
     const server = this.#server
     this.#server = undefined
     if (!server) return
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     server.closeAllConnections()
-    await new Promise<void>((resolve) => server.close(() => resolve()))
+    await closed
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -61,7 +63,8 @@ export class ControlServer {
       if (Symbol.asyncIterator in answer) {
         response.writeHead(200, { 'content-type': 'application/x-ndjson' })
         response.flushHeaders()
-        try { for await (const line of answer) response.write(`${JSON.stringify(line)}\n`) } catch (error) { if (!gone.signal.aborted) response.write(`${JSON.stringify({ error: toMtorError(error) })}\n`) }
+        // A caller that does not read holds up its own lines only, and none of them pile up here.
+        try { for await (const line of answer) if (!response.write(`${JSON.stringify(line)}\n`)) await once(response, 'drain', { signal: gone.signal }) } catch (error) { if (!gone.signal.aborted) response.write(`${JSON.stringify({ error: toMtorError(error) })}\n`) }
         response.end()
         return
       }

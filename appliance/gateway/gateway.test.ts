@@ -1,6 +1,8 @@
 import test from 'ava'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../contracts/clock.ts'
@@ -18,7 +20,7 @@ async function serve(t: import('ava').ExecutionContext, routes: Record<string, C
   const server = new ControlServer(join(dir, 'c.sock'), routes)
   await server.start()
   t.teardown(async () => { await server.stop(); await server.stop(); rmSync(dir, { recursive: true }) })
-  return { client: new ControlClient(server.path), path: server.path }
+  return { client: new ControlClient(server.path), path: server.path, server }
 }
 
 test('a route gets its parameters, query and body, and answers JSON', async (t) => {
@@ -44,6 +46,26 @@ test('a caller that hangs up ends the lines it followed', async (t) => {
   const abort = new AbortController()
   for await (const line of client.lines('GET', '/lines', undefined, abort.signal)) { t.deepEqual(line, { n: 1 }); abort.abort() }
   await ended.promise
+})
+
+test('lines wait for a caller that does not read, instead of piling up in the daemon', async (t) => {
+  let made = 0
+  const all = Promise.withResolvers<void>()
+  const { path } = await serve(t, { 'GET /lines': async function* () { for (; made < 500; made++) { await new Promise((done) => setImmediate(done)); yield { text: 'x'.repeat(64_000) } } all.resolve() } })
+  const frozen = connect(path)
+  t.teardown(() => frozen.destroy())
+  frozen.write('GET /lines HTTP/1.1\r\nHost: x\r\n\r\n')
+  await once(frozen, 'data')
+  frozen.pause()
+  for (let turn = 0; turn < 1_000; turn++) await new Promise((done) => setImmediate(done))
+  t.true(made < 100, `${made} lines of 64 kB were made for a caller that took none of them`)
+  frozen.on('data', () => {}).resume()
+  await all.promise
+})
+
+test('a daemon that dies in the middle of an answer is said not to be running', async (t) => {
+  const { client, server } = await serve(t, { 'GET /lines': async function* ({ signal }) { yield { n: 1 }; await new Promise((done) => signal.addEventListener('abort', done)) } })
+  await t.throwsAsync(async () => { for await (const _ of client.lines('GET', '/lines')) void server.stop() }, { code: 'NOT_RUNNING' })
 })
 
 test('a body that is too large or no JSON is answered with a code, and the server goes on', async (t) => {

@@ -23,7 +23,11 @@ const text = (value: unknown, what: string, most: number): string => {
   if (typeof value !== 'string' || value.trim() === '' || value.length > most) throw new MtorError('USAGE', `${what} must be text of 1 to ${most} characters`)
   return value
 }
-const whole = (value: string | null, usual: number, most: number): number => { const n = Number(value ?? usual); return Number.isInteger(n) && n >= 0 ? Math.min(n, most) : usual }
+const whole = (value: string | null, what: string, usual: number, most: number): number => {
+  if (value === null) return usual
+  if (!/^\d{1,9}$/.test(value)) throw new MtorError('USAGE', `${what} must be a whole number from 0, got ${JSON.stringify(value)}`)
+  return Math.min(Number(value), most)
+}
 
 /** The routes of the control socket. */
 export function controlRoutes(p: RouteParts): Record<string, ControlRoute> {
@@ -39,7 +43,7 @@ export function controlRoutes(p: RouteParts): Record<string, ControlRoute> {
       const envelope = given.v === undefined ? p.service.envelope(text(given.type, 'type', 64), (given.slots ?? {}) as Record<string, unknown>, { kind: 'cli' }) : given
       return p.conversation.submit(envelope as { id: string }, cli, signal)
     },
-    'GET /intents': ({ query }) => p.journal.list({ limit: whole(query.get('limit'), 20, 1000) }),
+    'GET /intents': async ({ query }) => p.journal.list({ limit: whole(query.get('limit'), 'limit', 20, 1000) }),
     'GET /intents/:id': async ({ params }) => await p.journal.get(params.id!) ?? Promise.reject(new MtorError('NOT_FOUND', `no intent ${params.id}`)),
     'GET /dead-letters': () => p.journal.list({ deadLetter: true, limit: 1000 }),
     'POST /dead-letters/:id/resubmit': ({ params }) => p.service.resubmit(params.id!, cli),
@@ -57,9 +61,10 @@ export function controlRoutes(p: RouteParts): Record<string, ControlRoute> {
 }
 
 async function* events(feed: Feed, query: URLSearchParams, signal: AbortSignal) {
-  const least = Math.max(0, (SEVERITIES as readonly string[]).indexOf(query.get('severity') ?? 'info'))
+  const least = (SEVERITIES as readonly string[]).indexOf(query.get('severity') ?? 'info')
+  if (least < 0) throw new MtorError('USAGE', `severity must be one of ${SEVERITIES.join(', ')}, got ${JSON.stringify(query.get('severity'))}`)
   const wanted = (event: IntentEvent | SystemEvent) => !('severity' in event) || SEVERITIES.indexOf(event.severity) >= least
-  for await (const event of feed.read(whole(query.get('last'), 20, 500), query.get('follow') === 'true' ? signal : undefined, wanted)) yield event
+  for await (const event of feed.read(whole(query.get('last'), 'last', 20, 500), query.get('follow') === 'true' ? signal : undefined, wanted)) yield event
 }
 
 /** The events of what is heard, until the file is through and what it started has ended. */
