@@ -3,7 +3,8 @@ export default {
   extensions: { ts: 'module' },
   // serialport's poller lives on the main thread's event loop: in a worker thread it aborts the process.
   workerThreads: false,
-  timeout: '120s',
-  concurrency: 2,
+  timeout: '180s',
+  // Several files bring up whole boxes with models and processes of their own: two at once starve each other on two cores.
+  concurrency: 1,
   environmentVariables: { NODE_NO_WARNINGS: '1' },
 }
