@@ -23,7 +23,7 @@ export interface SpeechEngine {
  * What a recogniser may hear. 'phrases': these and pieces of them, or garbage; speech outside comes out as
  * `GARBAGE` or with low confidence. 'open': the language's vocabulary.
  */
-export type Vocabulary = { kind: 'phrases'; phrases: readonly string[] } | { kind: 'open' }
+export type Vocabulary = { kind: 'phrases'; phrases: readonly string[]; /** How many readings `final` gives at the most; left out, one. */ readings?: number } | { kind: 'open' }
 
 /** The word that stands for speech outside the phrases. */
 export const GARBAGE = '[unk]'
@@ -50,7 +50,12 @@ export interface Word {
   confidence: number
 }
 
-export interface Transcript { words: Word[] }
+export interface Transcript {
+  /** The best reading. */
+  words: Word[]
+  /** Other readings, better ones first, where they were asked for and the engine has them. */
+  others?: Word[][]
+}
 
 /** The text of a transcript without its garbage. */
 export const textOf = (words: readonly Word[]): string => words.filter((w) => w.word !== GARBAGE).map((w) => w.word).join(' ')

@@ -25,10 +25,7 @@ export const WAKE_DECOYS = [
 export const WAKE_VETO: ReadonlySet<string> = new Set(['computers', "computer's", 'compute', 'computes', 'computed', 'computing', 'computation', 'computations', 'computational', 'commute', 'commuter', 'commuters', 'commuting'])
 
 /** Words that sound like "stop". */
-export const STOP_DECOYS = [
-  ...STOP_PHRASES,
-  'start', 'star', 'smart', 'top', 'shop', 'step', 'stock', 'stopped', 'stops', 'story', 'spot', 'stuff', 'store', 'stay', 'stand', 'state', 'still', 'sto', 'stuck', 'state of', 'must have', 'up', 'start up', 'step up', 'set up', 'the top', 'on top', 'drop', 'pop', 'hop',
-] as const
+export const STOP_DECOYS = [...STOP_PHRASES, 'start', 'star', 'smart', 'top', 'shop', 'step', 'stock', 'stopped', 'stops', 'spot', 'story', 'stand', 'drop', 'pop'] as const
 
 /** The phrases of which the engine knows every word; the others could only be misheard. */
 export function phrasesFor(engine: SpeechEngine, phrases: readonly string[]): string[] {

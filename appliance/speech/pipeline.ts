@@ -1,5 +1,5 @@
 import type { Completeness } from '../understand/port.ts'
-import { textOf, type Recogniser, type SpeechEngine, type Word } from './engine.ts'
+import { GARBAGE, textOf, type Recogniser, type SpeechEngine, type Transcript, type Word } from './engine.ts'
 import { openEngine } from './engines/index.ts'
 import { commandPhrases, leadOf, phrasesFor, SPOT_PHRASES, WAKE_WORD, type CommandGrammar } from './grammar.ts'
 import { afterWakeWord, judge, textAfterWakeWord, type CommandTuning } from './judge.ts'
@@ -44,6 +44,8 @@ const IDLE_RENEW_SAMPLES = 10 * SAMPLE_RATE_HZ
 /** Nothing said to the box is longer. */
 const COMMAND_MAX_SAMPLES = 18 * SAMPLE_RATE_HZ
 const FREE_MAX_SAMPLES = 60 * SAMPLE_RATE_HZ
+/** A sentence is chosen among this many readings of a command. */
+const READINGS = 8
 /** Falling behind by this much is told, and again after a while. */
 const BEHIND_MS = 1_000
 const BEHIND_AGAIN_MS = 10_000
@@ -98,13 +100,23 @@ export class SpeechPipeline {
   #cut = false
   /** A command needs no wake word until then. */
   #answerUntilMs = -Infinity
+  #answerForMs = 0
   /** … because the wake word was said alone. */
   #woken: number | undefined
   #behindToldMs = -Infinity
   #closed = false
 
+  /** Answers such as "confirm" and bare numbers are in the grammar without being intents. */
+  readonly #phrases: ReadonlySet<string>
+  #completeness = (text: string): Completeness => {
+    const known = this.#o.completeness(text)
+    if (known === 'complete' || known === 'extendable' || !this.#phrases.has(text)) return known
+    return known === 'prefix' ? 'extendable' : 'complete'
+  }
+
   private constructor(options: PipelineOptions, parts: { engine: SpeechEngine; vad: VoiceActivity; spot: Recogniser; command: Recogniser; check: WakeCheck; open: () => Promise<Recogniser>; tuning: CommandTuning }) {
     this.#o = options
+    this.#phrases = new Set(options.grammar.phrases)
     this.#engine = parts.engine
     this.engine = parts.engine.name
     this.#vad = parts.vad
@@ -127,7 +139,7 @@ export class SpeechPipeline {
     return new SpeechPipeline(options, {
       engine, vad, open, tuning: commands,
       spot: await engine.open({ kind: 'phrases', phrases: phrasesFor(engine, SPOT_PHRASES) }),
-      command: await engine.open({ kind: 'phrases', phrases: commandPhrases(engine, options.grammar) }),
+      command: await engine.open({ kind: 'phrases', phrases: commandPhrases(engine, options.grammar), readings: READINGS }),
       check: await WakeCheck.load(engine, open, wake),
     })
   }
@@ -144,19 +156,22 @@ export class SpeechPipeline {
 
   /** After a question: speech within `forMs` is a command without wake word. While the box speaks, the time begins when it has ended. */
   expectAnswer(forMs: number): void {
-    this.#answerForMs = forMs
-    this.#answerUntilMs = this.#endMs + forMs
+    void this.#inTurn(async () => {
+      this.#answerForMs = forMs
+      this.#answerUntilMs = this.#endMs + forMs
+    })
   }
-  #answerForMs = 0
 
   /** While the box itself speaks, only "stop" counts. */
   setSpeaking(on: boolean): void {
-    if (on === this.#speaking) return
-    this.#speaking = on
-    if (on) { if (this.#utterance?.is === 'open') this.#utterance.is = 'other' } else {
+    void this.#inTurn(async () => {
+      if (on === this.#speaking) return
+      this.#speaking = on
+      if (on && this.#utterance?.is === 'open') this.#utterance.is = 'other'
+      if (on) return
       this.#cut = true
       if (this.#answerUntilMs > this.#endMs) this.#answerUntilMs = this.#endMs + this.#answerForMs
-    }
+    })
   }
 
   /** The end of a recording: takes it for silence and ends what is open. */
@@ -286,7 +301,7 @@ export class SpeechPipeline {
   }
 
   async #watchWake(u: Utterance): Promise<void> {
-    u.wakeFrames = this.#spot.partial().startsWith(WAKE_WORD) ? u.wakeFrames + 1 : 0
+    u.wakeFrames = opensWithWakeWord(this.#spot.partial().split(' ')) ? u.wakeFrames + 1 : 0
     if (WAKE_LOOKS_FRAMES.includes(u.wakeFrames)) await this.#lookForWake(u)
     if (u.is === 'open' && this.#ring.end - u.from > WAKE_WITHIN_SAMPLES) u.is = 'other'
   }
@@ -311,7 +326,7 @@ export class SpeechPipeline {
   async #endIdle(u: Utterance): Promise<void> {
     if (u.is === 'open') {
       const { words } = await this.#spot.final()
-      if (words[0]?.word === WAKE_WORD) await this.#lookForWake(u)
+      if (opensWithWakeWord(words.map((w) => w.word))) await this.#lookForWake(u)
     }
     if (u.is === 'command') return this.#watchEnd(u, (this.#ring.end - u.speechEnd) / MS)
     this.#drop()
@@ -325,16 +340,18 @@ export class SpeechPipeline {
       const lead = leadOf(textAfterWakeWord(this.#command.partial()), grammar.freeTextLeads)
       if (lead !== undefined) await this.#startFree(u, lead)
     }
-    if (length > (u.lead === undefined ? COMMAND_MAX_SAMPLES : FREE_MAX_SAMPLES) || silenceMs >= maxSilenceMs) return this.#finish(u, (await this.#command.final()).words)
+    if (length > (u.lead === undefined ? COMMAND_MAX_SAMPLES : FREE_MAX_SAMPLES) || silenceMs >= maxSilenceMs) return this.#finish(u, await this.#command.final())
     const due = silenceMs >= endSilenceMs && u.triedSilenceMs < endSilenceMs ? endSilenceMs : silenceMs >= 2 * endSilenceMs && u.triedSilenceMs < 2 * endSilenceMs ? 2 * endSilenceMs : 0
     if (silenceMs === 0) u.triedSilenceMs = 0
     if (due === 0 || u.lead !== undefined) return
     u.triedSilenceMs = due
-    const { words } = await this.#command.final()
-    const text = textOf(afterWakeWord(words))
+    const transcript = await this.#command.final()
+    const readings = [transcript.words, ...transcript.others ?? []].map((words) => textOf(this.#said(u, words)))
+    // Another reading is asked only where the best makes no sense: one that is shorter would always be complete.
+    const text = readings.find((reading) => this.#completeness(reading) !== 'nothing') ?? readings[0]!
     const lead = leadOf(text, grammar.freeTextLeads)
-    const completeness = lead !== undefined ? 'prefix' : text !== '' ? this.#o.completeness(text) : u.wakeMs === undefined ? 'nothing' : 'complete'
-    if (completeness === 'complete' || (completeness === 'extendable' && due > endSilenceMs)) return this.#finish(u, words)
+    const completeness = lead !== undefined ? 'prefix' : text !== '' ? this.#completeness(text) : u.wakeMs === undefined ? 'nothing' : 'complete'
+    if (completeness === 'complete' || (completeness === 'extendable' && due > endSilenceMs)) return this.#finish(u, transcript)
     await this.#redecode(u)
     if (lead !== undefined) await this.#startFree(u, lead)
   }
@@ -347,12 +364,13 @@ export class SpeechPipeline {
     for (let i = 0; i < audio.length; i += 4096) await open.accept(audio.subarray(i, i + 4096))
   }
 
-  async #finish(u: Utterance, words: readonly Word[]): Promise<void> {
+  async #finish(u: Utterance, transcript: Transcript): Promise<void> {
     const endpointMs = this.#endMs
-    const said = afterWakeWord(words)
     const speechFrom = Math.max(u.onset, u.wakeEnd ?? 0)
-    const spoken = judge(said, (u.speechEnd - speechFrom) / SAMPLE_RATE_HZ, this.#tuning)
-    let heard: Pick<UtteranceMessage, 'text' | 'how' | 'confidence'> = { text: spoken.text, how: spoken.accepted && this.#o.completeness(spoken.text) !== 'nothing' ? 'command' : 'rejected', confidence: spoken.confidence }
+    const said = this.#said(u, transcript.words)
+    const readings = [said, ...(transcript.others ?? []).map((words) => this.#said(u, words))].map((words) => judge(words, (u.speechEnd - speechFrom) / SAMPLE_RATE_HZ, this.#completeness, this.#tuning))
+    const spoken = readings.find(({ accepted }) => accepted) ?? readings[0]!
+    let heard: Pick<UtteranceMessage, 'text' | 'how' | 'confidence'> = { text: spoken.text, how: spoken.accepted ? 'command' : 'rejected', confidence: spoken.confidence }
     if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, said) ?? heard
     // A wake word with nothing behind it, or a sound that is no word.
     if (heard.text === '' && (said.length === 0 || u.speechEnd - speechFrom < 0.3 * SAMPLE_RATE_HZ)) {
@@ -372,10 +390,14 @@ export class SpeechPipeline {
     })
   }
 
+  #said(u: Utterance, words: readonly Word[]): Word[] {
+    return afterWakeWord(words, u.wakeEnd === undefined ? undefined : (u.wakeEnd - u.from) / SAMPLE_RATE_HZ)
+  }
+
   /** What follows the lead, in the open vocabulary. */
   async #freeText(u: Utterance, lead: string, said: readonly Word[]): Promise<Pick<UtteranceMessage, 'text' | 'how' | 'confidence'> | undefined> {
     const leadWords = lead.split(' ').length
-    const real = said.filter((w) => w.word !== '[unk]')
+    const real = said.filter((w) => w.word !== GARBAGE)
     const { words } = await (await this.#open()).final()
     u.openRunning = false
     if (leadOf(real.map((w) => w.word).join(' '), [lead]) === undefined) return undefined
@@ -405,3 +427,5 @@ export class SpeechPipeline {
   /** The present: the time of the last sample and what has passed since it came. */
   get #nowMs(): number { return this.#endMs + performance.now() - this.#arrivedMs }
 }
+
+const opensWithWakeWord = (words: readonly string[]): boolean => words[0] === WAKE_WORD || (words[0] === GARBAGE && words[1] === WAKE_WORD)

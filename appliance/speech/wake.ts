@@ -1,4 +1,4 @@
-import type { Recogniser, SpeechEngine, Transcript, Word } from './engine.ts'
+import { GARBAGE, type Recogniser, type SpeechEngine, type Transcript, type Word } from './engine.ts'
 import { phrasesFor, STOP_DECOYS, WAKE_DECOYS, WAKE_VETO, WAKE_WORD } from './grammar.ts'
 
 /** What a second look at the audio found. */
@@ -17,18 +17,21 @@ export interface WakeTuning {
   minWordS: number
   /** The wake word opens the utterance: it may begin this long after voice activity did. */
   maxOnsetS: number
+  /** Garbage this long before the wake word is taken for breath or noise. */
+  maxGarbageBeforeS: number
   /** Posterior of the wake word among words that sound like it. */
   minAmongDecoys: number
-  /** The open vocabulary is believed that it was another word from here on. */
+  /** The open vocabulary is believed that it was another word from here on; above 1 it is not asked. */
   vetoConfidence: number
-  /** Posterior of "stop" among words that sound like it; and the same while the box itself is speaking. */
+  /** Posterior of "stop" among words that sound like it; the same where it was the only word, and while the box itself is speaking. */
   minStop: number
+  minStopAlone: number
   minStopWhileSpeaking: number
   /** Shortest "stop". */
   minStopS: number
 }
 
-export const VOSK_TUNING: WakeTuning = { minConfidence: 0.98, minWordS: 0.45, maxOnsetS: 0.5, minAmongDecoys: 0.45, vetoConfidence: 0.9, minStop: 0.7, minStopWhileSpeaking: 0.95, minStopS: 0.2 }
+export const VOSK_TUNING: WakeTuning = { minConfidence: 0.98, minWordS: 0.45, maxOnsetS: 0.5, maxGarbageBeforeS: 0, minAmongDecoys: 0.45, vetoConfidence: 0.9, minStop: 0.55, minStopAlone: 0.4, minStopWhileSpeaking: 0.95, minStopS: 0.2 }
 
 /**
  * Second stage of wake and stop words. The first stage (the streaming recogniser of `SPOT_PHRASES`) hears every
@@ -58,21 +61,27 @@ export class WakeCheck {
 
   /** Does this utterance open with the wake word? `onsetS`: where voice activity began in `audio`. Cheapest test first. */
   async wake(audio: Int16Array, onsetS: number): Promise<Sighting | undefined> {
-    const { minConfidence, minWordS, maxOnsetS, minAmongDecoys, vetoConfidence } = this.#tuning
-    const word = (await decode(this.#strict, audio)).words[0]
+    const { minConfidence, minWordS, maxOnsetS, maxGarbageBeforeS, minAmongDecoys, vetoConfidence } = this.#tuning
+    const first = ({ words }: Transcript) => words.find((w) => w.word !== GARBAGE || w.endS - w.startS > maxGarbageBeforeS)
+    const word = first(await decode(this.#strict, audio))
     if (word?.word !== WAKE_WORD || word.confidence < minConfidence || word.endS - word.startS < minWordS || word.startS - onsetS > maxOnsetS) return undefined
-    const among = (await decode(this.#decoys, audio)).words[0]
+    const among = first(await decode(this.#decoys, audio))
     if (among?.word !== WAKE_WORD || among.confidence < minAmongDecoys) return undefined
-    const heard = (await decode(await this.#open(), audio)).words.find((w) => overlaps(w, word))
-    if (heard && WAKE_VETO.has(heard.word) && heard.confidence >= vetoConfidence) return undefined
+    if (vetoConfidence <= 1) {
+      const heard = (await decode(await this.#open(), audio)).words.find((w) => overlaps(w, word))
+      if (heard && WAKE_VETO.has(heard.word) && heard.confidence >= vetoConfidence) return undefined
+    }
     return { confidence: Math.min(word.confidence, among.confidence), startS: word.startS, endS: word.endS }
   }
 
   /** Was "stop" said in this audio? The last one, if so. */
   async stop(audio: Int16Array, whileSpeaking: boolean): Promise<Sighting | undefined> {
-    const { minStop, minStopWhileSpeaking, minStopS } = this.#tuning
-    const found = (await decode(this.#stop, audio)).words.findLast((w) => w.word === 'stop' && w.endS - w.startS >= minStopS)
-    if (!found || found.confidence < (whileSpeaking ? minStopWhileSpeaking : minStop)) return undefined
+    const { minStop, minStopAlone, minStopWhileSpeaking, minStopS } = this.#tuning
+    const { words } = await decode(this.#stop, audio)
+    // Called out alone, "stop" ends sharply and is easily taken for "stopped"; inside a sentence that is another word.
+    const found = words.findLast((w, index) => (w.word === 'stop' || (w.word === 'stopped' && index === 0 && words.length === 1)) && w.endS - w.startS >= minStopS)
+    const least = whileSpeaking ? minStopWhileSpeaking : words.length === 1 ? minStopAlone : minStop
+    if (!found || found.confidence < least) return undefined
     return { confidence: found.confidence, startS: found.startS, endS: found.endS }
   }
 

@@ -2,7 +2,7 @@ import { MtorError, toMtorError } from '../../contracts/errors.ts'
 import type { SpeechEngine } from '../engine.ts'
 import { VOSK_COMMANDS, type CommandTuning } from '../judge.ts'
 import { VOSK_TUNING, type WakeTuning } from '../wake.ts'
-import { PocketSphinxEngine, POCKETSPHINX_TUNING } from './pocketsphinx.ts'
+import { PocketSphinxEngine, POCKETSPHINX_COMMANDS, POCKETSPHINX_TUNING } from './pocketsphinx.ts'
 import { VoskEngine } from './vosk.ts'
 
 export interface EngineKind {
@@ -15,7 +15,7 @@ export interface EngineKind {
 /** In the order they are tried by 'auto'. */
 export const ENGINES: readonly EngineKind[] = [
   { name: 'vosk', wake: VOSK_TUNING, commands: VOSK_COMMANDS, load: (options) => VoskEngine.load(options) },
-  { name: 'pocketsphinx', wake: POCKETSPHINX_TUNING, commands: VOSK_COMMANDS, load: (options) => PocketSphinxEngine.load(options) },
+  { name: 'pocketsphinx', wake: POCKETSPHINX_TUNING, commands: POCKETSPHINX_COMMANDS, load: (options) => PocketSphinxEngine.load(options) },
 ]
 
 export interface Opened { engine: SpeechEngine; wake: WakeTuning; commands: CommandTuning; /** Why the engines before it were not taken. */ refused: MtorError[] }

@@ -18,6 +18,7 @@ interface Vosk {
   recogniserNew(model: Handle, rateHz: number): Handle
   recogniserNewGrammar(model: Handle, rateHz: number, json: string): Handle
   setWords(recogniser: Handle, on: number): void
+  setMaxAlternatives(recogniser: Handle, count: number): void
   accept(recogniser: Handle, samples: Int16Array, count: number): number
   partial(recogniser: Handle): string
   final(recogniser: Handle): string
@@ -36,6 +37,7 @@ async function library(file: string): Promise<Vosk> {
     recogniserNew: lib.func('void *vosk_recognizer_new(void *, float)'),
     recogniserNewGrammar: lib.func('void *vosk_recognizer_new_grm(void *, float, const char *)'),
     setWords: lib.func('void vosk_recognizer_set_words(void *, int)'),
+    setMaxAlternatives: lib.func('void vosk_recognizer_set_max_alternatives(void *, int)'),
     accept: lib.func('int vosk_recognizer_accept_waveform_s(void *, int16_t *, int)'),
     partial: lib.func('const char *vosk_recognizer_partial_result(void *)'),
     final: lib.func('const char *vosk_recognizer_final_result(void *)'),
@@ -93,6 +95,7 @@ export class VoskEngine implements SpeechEngine {
         : this.#vosk.recogniserNewGrammar(this.#model, SAMPLE_RATE_HZ, JSON.stringify([...vocabulary.phrases, GARBAGE]))
       if (handle === null) throw new MtorError('ENGINE_MISSING', 'Vosk cannot make a recogniser')
       this.#vosk.setWords(handle, 1)
+      if (vocabulary.kind === 'phrases' && vocabulary.readings !== undefined) this.#vosk.setMaxAlternatives(handle, vocabulary.readings)
       return handle
     }
     const recogniser: VoskRecogniser = new VoskRecogniser(this.#vosk, make, () => { this.#open.delete(recogniser) })
@@ -134,9 +137,7 @@ class VoskRecogniser implements Recogniser {
 
   final(): Transcript {
     if (this.#samples === 0) return { words: [] }
-    const { result = [] } = JSON.parse(this.#vosk.final(this.#live)) as { result?: { word: string; start: number; end: number; conf: number }[] }
-    const beforeS = this.#samplesBefore / SAMPLE_RATE_HZ
-    const words: Word[] = result.map(({ word, start, end, conf }) => ({ word, startS: Math.max(0, start - beforeS), endS: Math.max(0, end - beforeS), confidence: conf }))
+    const transcript = toTranscript(this.#vosk.final(this.#live), this.#samplesBefore / SAMPLE_RATE_HZ)
     this.#samplesBefore += this.#samples
     this.#samples = 0
     if (this.#samplesBefore > RENEW_SAMPLES) {
@@ -144,7 +145,7 @@ class VoskRecogniser implements Recogniser {
       this.#handle = this.#make()
       this.#samplesBefore = 0
     }
-    return { words }
+    return transcript
   }
 
   reset(): void {
@@ -163,4 +164,22 @@ class VoskRecogniser implements Recogniser {
     if (this.#handle === null) throw new MtorError('INTERNAL', 'this recogniser is closed')
     return this.#handle
   }
+}
+
+interface VoskWord { word: string; start: number; end: number; conf?: number }
+interface VoskResult { result?: VoskWord[]; alternatives?: { confidence: number; result?: VoskWord[] }[] }
+
+function toTranscript(json: string, beforeS: number): Transcript {
+  const { result = [], alternatives } = JSON.parse(json) as VoskResult
+  const toWord = ({ word, start, end }: VoskWord, confidence: number): Word => ({ word, startS: Math.max(0, start - beforeS), endS: Math.max(0, end - beforeS), confidence })
+  if (!alternatives) return { words: result.map((w) => toWord(w, w.conf ?? 0)) }
+  // With several readings Vosk gives each a log likelihood instead of a confidence for each word: that is the sum of
+  // the posteriors of the readings that have the word in that place.
+  const best = alternatives[0]?.confidence ?? 0
+  const weights = alternatives.map(({ confidence }) => Math.exp(confidence - best))
+  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  const has = (list: readonly VoskWord[] | undefined, word: VoskWord) => list?.some((w) => w.word === word.word && w.start < word.end && word.start < w.end) ?? false
+  const posterior = (word: VoskWord) => alternatives.reduce((sum, { result: list }, index) => has(list, word) ? sum + weights[index]! : sum, 0) / total
+  const [words = [], ...others] = alternatives.map(({ result: list = [] }) => list.map((w) => toWord(w, posterior(w))))
+  return { words, others }
 }
