@@ -1,6 +1,6 @@
 import test from 'ava'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -12,6 +12,7 @@ import { ControlClient } from './client.ts'
 import { ControlServer, type ControlRoute } from './control.ts'
 import { Feed } from './feed.ts'
 import { FactLog } from './log.ts'
+import { actionOf } from './screen.ts'
 import { eventLine } from './show.ts'
 import { table } from './table.ts'
 
@@ -117,6 +118,26 @@ test('the log has every intent event, and counts the repeats of a noisy fact ins
   t.is(facts.filter((f) => f.name === 'again').length, 50)
   t.is(facts.filter((f) => f.name === 'detail').length, 0)
 })
+
+test('a full disk loses lines of the log, not the daemon: it is told once, and how many were lost', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'mtor-log-'))
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  symlinkSync('/dev/full', join(dir, 'x.log'))
+  const hub = new Hub(systemClock, 'n')
+  const told: string[] = []
+  hub.onSystem((event) => { if (event.name !== 'fact') told.push(event.name) })
+  const log = new FactLog(join(dir, 'x.log'), 'info')
+  log.start(hub)
+  for (let i = 0; i < 5; i++) hub.system({ severity: 'info', component: 'x', name: 'fact' })
+  await new Promise((done) => setImmediate(done))
+  t.deepEqual(told, ['log.unwritable'])
+  log.stop()
+  hub.system({ severity: 'info', component: 'x', name: 'fact' })
+})
+
+for (const [what, keys, done] of [['a space', ' ', 'stop'], ['an s', 's', 'stop'], ['Esc', '\u001b', 'stop'], ['spaces hit again and again', '   ', 'stop'], ['other keys and a space', 'xy ', 'stop'], ['q', 'q', 'quit'], ['Ctrl-C', '\u0003', 'quit'], ['an arrow', '\u001b[A', undefined], ['a letter without meaning', 'x', undefined]] as const) {
+  test(`on the console ${what} ${done ? `is ${done}` : 'does nothing'}`, (t) => { t.is(actionOf(keys), done) })
+}
 
 test('tables align, numbers to the right; an event is one line', (t) => {
   t.is(table([['a', '1'], ['bbb', '22']], ['name', 'n']), 'name  n\n────  ──\na      1\nbbb   22'.replace('n\n', ' n\n'))

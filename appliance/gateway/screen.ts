@@ -1,6 +1,13 @@
 import type { Hub } from '../contracts/hub.ts'
 import { eventLine } from './show.ts'
 
+/** What keys mean, as a terminal sends them: several in one go where they are hit fast; an arrow or function key begins with Esc. */
+export function actionOf(keys: string): 'stop' | 'quit' | undefined {
+  if (/^\u001b[[O]/.test(keys)) return undefined
+  if (/[ sS\u001b]/.test(keys)) return 'stop'
+  return /[q\u0003]/.test(keys) ? 'quit' : undefined
+}
+
 /**
  * The console of a daemon in the foreground: one line for what a person wants to see, and keys while it is a terminal:
  * space, Esc or s stops everything that moves; q or Ctrl-C ends the daemon.
@@ -25,9 +32,9 @@ export class Screen {
   }
 
   readonly #onKey = (data: Buffer) => {
-    const key = data.toString()
-    if (key === ' ' || key === '\u001b' || key === 's' || key === 'S') this.#o.stop('console key')
-    else if (key === 'q' || key === '\u0003') this.#o.quit()
+    const action = actionOf(data.toString())
+    if (action === 'stop') this.#o.stop('console key')
+    else if (action === 'quit') this.#o.quit()
   }
 
   line(text: string): void { process.stdout.write(`${text}\n`) }
