@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
 import { existsSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { inRunDir, loadConfig, PROJECT_DIR } from './config/load.ts'
 import { MtorError, toMtorError } from './contracts/errors.ts'
 import { EXIT, exitCodeOf } from './gateway/exit-codes.ts'
@@ -16,15 +16,22 @@ const program = new Command('mtor')
   .option('--socket <path>', 'control socket of the daemon (default: $MTOR_SOCKET, else from the configuration)')
   .version((JSON.parse(readFileSync(join(PROJECT_DIR, 'package.json'), 'utf8')) as { version: string }).version)
   .showHelpAfterError('(see mtor --help)')
+  .configureOutput({ writeErr: (text) => { if (!json()) process.stderr.write(text) } })
   .exitOverride()
   .addHelpText('after', `\nExit codes:\n${Object.values(EXIT).map(({ code, meaning }) => `  ${code}  ${meaning}`).join('\n')}\n\nExamples:\n  mtor say "drive forward two metres"\n  mtor listen recording.wav\n  mtor events --follow\n  mtor stop\n`)
 
 interface Globals { json?: boolean; config?: string; socket?: string }
 const globals = () => program.opts<Globals>()
 const config = () => loadConfig(globals().config ?? process.env.MTOR_CONFIG)
-const client = () => new ControlClient(globals().socket ?? process.env.MTOR_SOCKET ?? inRunDir(config(), 'control.sock'))
-const json = () => globals().json === true
+const givenSocket = () => globals().socket ?? process.env.MTOR_SOCKET
+const client = () => new ControlClient(givenSocket() ?? inRunDir(config(), 'control.sock'))
+// A wrong command line is answered before its options are known.
+const json = () => globals().json === true || process.argv.includes('--json')
 const print = (value: unknown, text: () => string) => { process.stdout.write(`${json() ? JSON.stringify(value) : text()}\n`) }
+const printEntries = (entries: readonly Record<string, unknown>[], full: boolean) => {
+  if (json()) for (const entry of entries) print(entry, () => '')
+  else process.stdout.write(`${show.entries(entries, full)}\n`)
+}
 
 /** Aborted by Ctrl-C, so that following commands end cleanly. */
 const interrupted = new AbortController()
@@ -73,6 +80,9 @@ program.command('stop').argument('[reason...]').description('EMERGENCY STOP: hal
     const { requestStop } = await import('./guard/stop-socket.ts')
     const { stopAllLines } = await import('./guard/last-resort.ts')
     const settings = config()
+    const socket = givenSocket()
+    // The daemon that is named is the one to stop: its sockets and its run file lie in one folder.
+    if (socket !== undefined) settings.runDir = dirname(resolve(socket))
     const answer = await requestStop({ socketPath: inRunDir(settings, settings.guard.stopSocket), reason: `cli ${reason.join(' ')}`.trim(), lastResort: () => stopAllLines(inRunDir(settings, 'appliance.json')) })
     if (!answer) throw new MtorError('NOT_RUNNING', 'no daemon answered and no device line could be written')
     print({ stopped: true, by: answer.by, ms: Math.round(answer.ms * 10) / 10 }, () => `Stopped by the ${answer.by === 'daemon' ? 'daemon' : 'line itself: the daemon did not answer'} (${answer.ms.toFixed(1)} ms).`)
@@ -112,13 +122,12 @@ program.command('journal').argument('[id]', 'one intent by its id').description(
   .option('-n, --last <n>', 'how many', '20')
   .action(async (id: string | undefined, options: { last: string }) => {
     const entries = id === undefined ? await client().call('GET', `/intents?limit=${encodeURIComponent(options.last)}`) as Record<string, unknown>[] : [await client().call('GET', `/intents/${encodeURIComponent(id)}`) as Record<string, unknown>]
-    if (json()) for (const entry of entries) print(entry, () => '')
-    else process.stdout.write(`${show.entries(entries, id !== undefined)}\n`)
+    printEntries(entries, id !== undefined)
   })
 
 const deadLetters = program.command('dead-letters').description('intents that failed and may be submitted again')
 deadLetters.command('list', { isDefault: true }).description('list them')
-  .action(async () => { const entries = await client().call('GET', '/dead-letters') as Record<string, unknown>[]; print(entries, () => show.entries(entries, false)) })
+  .action(async () => { printEntries(await client().call('GET', '/dead-letters') as Record<string, unknown>[], false) })
 deadLetters.command('resubmit').argument('<id>').description('submit one again, under a new id')
   .action(async (id: string) => {
     const receipt = await client().call('POST', `/dead-letters/${encodeURIComponent(id)}/resubmit`) as { accepted: boolean; id: string | null; code?: string; message?: string }
@@ -128,12 +137,16 @@ deadLetters.command('resubmit').argument('<id>').description('submit one again, 
 deadLetters.command('drop').argument('<id>').description('take one off the list')
   .action(async (id: string) => { print(await client().call('DELETE', `/dead-letters/${encodeURIComponent(id)}`), () => 'Dropped.') })
 
-try { await program.parseAsync() } catch (thrown) {
-  if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : EXIT.usage.code
-  else {
-    const error = toMtorError(thrown)
+try {
+  await program.parseAsync()
+  if (interrupted.signal.aborted) process.exitCode = EXIT.interrupted.code
+} catch (thrown) {
+  // Help and version were asked for, and have been printed.
+  if (!(thrown instanceof CommanderError) || thrown.exitCode !== 0) {
+    const isUsage = thrown instanceof CommanderError
+    const error = isUsage ? new MtorError('USAGE', thrown.code === 'commander.help' ? 'a command is missing' : thrown.message.replace(/^error: /, '')) : toMtorError(thrown)
     process.exitCode = exitCodeOf(error.code)
     if (json()) process.stdout.write(`${JSON.stringify({ error })}\n`)
-    else process.stderr.write(`mtor: ${error.code}: ${error.message}\n  ${error.hint}\n`)
+    else if (!isUsage) process.stderr.write(`mtor: ${error.code}: ${error.message}\n  ${error.hint}\n`)
   }
 }
