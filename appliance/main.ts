@@ -169,7 +169,7 @@ async function main(config: Config): Promise<void> {
         return service.run(child, { client: 'sequence', role: 'operator', kind: 'sequence' }, signal)
       },
     },
-    examples: () => understander.types(), lastSpoken: () => conversation?.lastSaid, announce: (text) => conversation?.announce(text),
+    examples: () => understander.types(), lastSpoken: () => conversation?.lastSaid, announce: (text) => { hub.system({ severity: 'info', component: 'timer', name: 'announced', message: text, say: text }) },
   })
   const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, drivers, epochOf: (device) => epochs.get(device), renewEpoch: takeCommand, concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs })
   stop.afterwards((reason) => dispatcher.abortActuations(reason))
@@ -178,6 +178,7 @@ async function main(config: Config): Promise<void> {
   const dialogue = new Dialogue({ understander, clock, answerTimeoutMs: config.understand.answerTimeoutMs, isHazardous, proposals: config.understand.proposals })
   stoppers.push({ what: 'dialogue', stop: () => dialogue.stop() })
   conversation = new Conversation({ dialogue, service, hub, clock, voice: () => host, answerWindowMs: config.speech.answerWindowMs })
+  hub.onSystem((event) => { if (event.say && event.severity !== 'debug') conversation?.announce(event.say) })
   await part('skills', () => Promise.all(skills.map((skill) => skill.start?.())), () => Promise.all(skills.map((skill) => skill.stop?.())))
   // Stopped in reverse: what runs is halted on its device and ends as INTERRUPTED, while the journal still takes it; then the devices go.
   stoppers.push({ what: 'devices', stop: () => Promise.all(drivers.map((d) => d.stop())) })
@@ -201,8 +202,6 @@ async function main(config: Config): Promise<void> {
   if (spoken) console.log(`  ${spoken.engine}, models loaded in ${(spoken.loadMs / 1000).toFixed(1)} s`)
   let light = true
   if (host && spoken && !flags['no-first-light']) light = await showFirstLight(config, hub, host, knownUtterance(config.devices.find((d) => d.id === dispatcher.deviceFor('drive.move')), guard.refusal('drive.move')))
-  hub.onSystem((event) => { if (event.say && event.severity !== 'debug') conversation?.announce(event.say) })
-
   const screen = new Screen({ stop: (reason) => stop.trigger(reason), quit: () => { void end(0) } })
   const device = host?.status().device
   console.log(`${light ? 'ready' : 'ready, but first light failed'} after ${seconds(startedMs)}; ${!host ? 'speech is off' : device ? `listening to ${device}: say “Computer, …”` : 'no microphone here: use mtor say "…" or mtor listen FILE.wav'}`)

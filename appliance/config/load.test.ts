@@ -128,3 +128,11 @@ test('a configuration with bytes changed is either still one or CONFIG_INVALID',
   }), { numRuns: 300 })
   t.truthy(loadConfig(fileOf(text)))
 })
+
+test('a run folder too deep for the path of a UNIX socket is refused with what to do', (t) => {
+  const error = t.throws(() => makeConfig({ runDir: `/run/${'x'.repeat(90)}` }), { instanceOf: MtorError }) as MtorError
+  t.is(error.code, 'CONFIG_INVALID')
+  t.regex(error.message, /runDir is too long/)
+  t.regex(error.hint, /runDir/)
+  t.notThrows(() => makeConfig({ runDir: `/run/${'x'.repeat(80)}` }))
+})

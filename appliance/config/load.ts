@@ -27,6 +27,7 @@ function withDefaults(schema: SchemaNode, value: unknown): unknown {
   return value
 }
 
+const SOCKET_PATH_BYTES = 107
 const configValidator = validator(Config)
 
 /** The folder of this checkout or package: relative paths start here when there is no configuration file. */
@@ -42,6 +43,10 @@ export function makeConfig(input: unknown, baseDir: string = PROJECT_DIR): Confi
   config.node ??= hostname().toLowerCase().replaceAll(/[^a-z0-9-]/g, '-').replace(/^-+/, '').slice(0, 63) || 'node'
   config.stateDir = resolve(baseDir, config.stateDir)
   config.runDir = config.runDir ? resolve(baseDir, config.runDir) : join(config.stateDir, 'run')
+  // The kernel's limit of a UNIX socket's path; the last is where "mtor stop" gets its answer. @see unix(7), sun_path
+  const sockets = ['control.sock', config.guard.stopSocket, '.stop-4194304-000000', ...config.devices.filter((d) => d.port === 'simulated').map((d) => `${d.id}.tty.control`)]
+  const longest = sockets.map((name) => inRunDir(config, name)).find((path) => Buffer.byteLength(path) > SOCKET_PATH_BYTES)
+  if (longest !== undefined) throw new MtorError('CONFIG_INVALID', `configuration: /runDir is too long: the socket ${longest} has ${Buffer.byteLength(longest)} bytes, at most ${SOCKET_PATH_BYTES} fit`, { hint: 'Set runDir to a shorter path.' })
   const seen = new Set<string>()
   for (const device of config.devices) {
     if (seen.has(device.id)) throw new MtorError('CONFIG_INVALID', `configuration: /devices has two devices with id ${device.id}`)
@@ -63,7 +68,7 @@ export function loadConfig(file: string | undefined, baseDir = file === undefine
   let value: unknown
   try { value = document.toJS({ maxAliasCount: 100 }) } catch (error) { throw new MtorError('CONFIG_INVALID', `${file}: ${(error as Error).message}`, { cause: error }) }
   try { return makeConfig(value ?? {}, baseDir) } catch (error) {
-    if (error instanceof MtorError) throw new MtorError('CONFIG_INVALID', `${file}: ${error.message.replace(/^configuration: /, '')}`, { cause: error, ...(error.data ? { data: error.data } : {}) })
+    if (error instanceof MtorError) throw new MtorError('CONFIG_INVALID', `${file}: ${error.message.replace(/^configuration: /, '')}`, { cause: error, hint: error.hint, ...(error.data ? { data: error.data } : {}) })
     throw error
   }
 }

@@ -7,7 +7,7 @@ import { MtorError } from '../../appliance/contracts/errors.ts'
 import { ControlClient } from '../../appliance/gateway/client.ts'
 import { DAEMON_FLAGS, environment } from '../../setup/child.mjs'
 
-const MAIN = resolve(import.meta.dirname, '../../appliance/main.ts')
+export const MAIN = resolve(import.meta.dirname, '../../appliance/main.ts')
 const RESTART_MS = 100
 
 /** A TCP port nobody uses just now, on loopback. */
