@@ -25,7 +25,7 @@ export interface PipelineOptions {
 }
 
 const MS = SAMPLE_RATE_HZ / 1000
-const RING_SAMPLES = 20 * SAMPLE_RATE_HZ
+const RING_SAMPLES = 16 * SAMPLE_RATE_HZ
 /** Decoding begins this long before voice activity does: it notices soft beginnings late. */
 const PRE_ROLL_SAMPLES = 320 * MS
 /** Of that, what may reach into the pause after the utterance before. */
@@ -42,7 +42,7 @@ const SHORT_SAMPLES = 2.5 * SAMPLE_RATE_HZ
 /** Talk that is not for the box: the recogniser starts afresh after this, so that its lattice stays small. */
 const IDLE_RENEW_SAMPLES = 10 * SAMPLE_RATE_HZ
 /** Nothing said to the box is longer. */
-const COMMAND_MAX_SAMPLES = 18 * SAMPLE_RATE_HZ
+const COMMAND_MAX_SAMPLES = 12 * SAMPLE_RATE_HZ
 const FREE_MAX_SAMPLES = 60 * SAMPLE_RATE_HZ
 /** A sentence is chosen among this many readings of a command. */
 const READINGS = 8

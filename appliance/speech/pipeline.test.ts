@@ -1,0 +1,176 @@
+import { readFileSync } from 'node:fs'
+import test from 'ava'
+import { Understander } from '../understand/index.ts'
+import type { FromSpeech, UtteranceMessage } from './messages.ts'
+import { SpeechPipeline } from './pipeline.ts'
+import { concatenate, silence, synthesise, type TestVoice } from './sounds.ts'
+
+const GO_FORWARD = '/usr/share/pocketsphinx/test/data/goforward.raw'
+/** A person, Debian's pocketsphinx-testdata: "go forward ten meters". */
+function goForward(): Int16Array {
+  const bytes = readFileSync(GO_FORWARD)
+  return new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + (bytes.length & ~1)))
+}
+
+let messages: FromSpeech[] = []
+let nowMs = 1_000
+const understander = await Understander.load()
+const pipeline = await SpeechPipeline.load({
+  engine: 'vosk', grammar: understander.speechGrammar(), completeness: (text) => understander.completeness(text),
+  endSilenceMs: 240, maxSilenceMs: 900, answerWindowMs: 8_000, emit: (message) => { messages.push(message) },
+})
+test.after.always(() => { pipeline.close() })
+test.beforeEach(() => { pipeline.reset(); pipeline.setSpeaking(false); messages = [] })
+
+async function play(...parts: Int16Array[]): Promise<void> {
+  const samples = concatenate(parts)
+  for (let i = 0; i < samples.length; i += 512) {
+    const frame = samples.subarray(i, i + 512)
+    nowMs += frame.length / 16
+    await pipeline.push(frame, nowMs)
+  }
+}
+async function hear(...parts: Int16Array[]): Promise<FromSpeech[]> {
+  await play(silence(0.4), ...parts)
+  await pipeline.flush()
+  return messages
+}
+const say = (text: string, voice: TestVoice = 'flite:rms') => synthesise(text, voice)
+const kinds = () => messages.map((message) => message.kind)
+const utterances = () => messages.filter((message): message is UtteranceMessage => message.kind === 'utterance')
+
+test.serial('wake word and command in one breath', async (t) => {
+  await hear(await say('computer, drive forward two metres'))
+  t.deepEqual(kinds(), ['wake', 'utterance'])
+  const [heard] = utterances()
+  t.is(heard!.text, 'drive forward two meters')
+  t.is(heard!.how, 'command')
+  const { speechStartMs, wakeMs, speechEndMs, endpointMs, transcriptMs } = heard!.timeline
+  t.true(speechStartMs < wakeMs! && wakeMs! < speechEndMs && speechEndMs < endpointMs && endpointMs <= transcriptMs, JSON.stringify(heard!.timeline))
+  t.true(endpointMs - speechEndMs < 300, 'a complete sentence is ended by the short silence')
+})
+
+test.serial('wake word, a pause, then a person’s command', async (t) => {
+  await hear(await say('computer'), silence(1.2), goForward())
+  t.deepEqual(kinds(), ['wake', 'utterance'])
+  t.like(utterances()[0], { text: 'go forward ten meters', how: 'command' })
+  t.truthy(utterances()[0]!.timeline.wakeMs)
+})
+
+test.serial('wake word and a person’s command with hardly a pause between them', async (t) => {
+  await hear(await say('computer'), goForward())
+  t.deepEqual(kinds(), ['wake', 'utterance'])
+  t.like(utterances()[0], { text: 'go forward ten meters', how: 'command' })
+})
+
+test.serial('speech without the wake word is not for the box', async (t) => {
+  await hear(goForward(), silence(1), await say('drive forward two metres'))
+  t.deepEqual(messages, [])
+})
+
+test.serial('speech outside the grammar is rejected, not forced into a command', async (t) => {
+  await hear(await say('computer'), silence(0.8), await say('yesterday my grandmother bought seven yellow umbrellas', 'flite:slt'))
+  t.deepEqual(kinds(), ['wake', 'utterance'])
+  t.is(utterances()[0]!.how, 'rejected')
+})
+
+test.serial('a wake word with nothing behind it ends in a timeout', async (t) => {
+  await hear(await say('computer'), silence(9))
+  t.deepEqual(kinds(), ['wake', 'wake-timeout'])
+})
+
+test.serial('words that sound like the wake word do not wake', async (t) => {
+  for (const text of ['commuter', 'compute', 'pewter', 'the computer said so', 'my computer is broken']) {
+    await hear(await say(text), silence(1))
+    t.deepEqual(kinds(), [], text)
+  }
+})
+
+test.serial('stop is spotted without the wake word', async (t) => {
+  for (const [text, voice] of [['stop', 'flite:awb'], ['stop', 'flite:rms'], ['emergency stop', 'flite:slt']] as const) {
+    messages = []
+    await hear(await say(text, voice), silence(1))
+    t.deepEqual(kinds(), ['stop-word'], `${text}, ${voice}`)
+  }
+})
+
+test.serial('start and smart are no stop', async (t) => {
+  await hear(await say('start'), silence(1), await say('smart'), silence(1), await say('start', 'flite:awb'), silence(1))
+  t.deepEqual(messages, [])
+})
+
+test.serial('while the box speaks only stop counts', async (t) => {
+  pipeline.setSpeaking(true)
+  await hear(await say('computer, drive forward two metres'), silence(1), await say('stop', 'flite:awb'), silence(1))
+  t.deepEqual(kinds(), ['stop-word'])
+})
+
+test.serial('after a question the answer needs no wake word, and only for the time given', async (t) => {
+  pipeline.expectAnswer(5_000)
+  await hear(silence(0.5), await say('confirm'))
+  t.like(utterances()[0], { text: 'confirm', how: 'command' })
+  pipeline.expectAnswer(1_000)
+  messages = []
+  await hear(silence(1.5), await say('confirm'))
+  t.deepEqual(messages, [])
+})
+
+test.serial('an answer is heard when it comes right after the box has spoken', async (t) => {
+  pipeline.expectAnswer(2_000)
+  pipeline.setSpeaking(true)
+  await play(silence(0.4), await say('do you mean drive forward two metres', 'flite:slt'))
+  pipeline.setSpeaking(false)
+  await play(silence(0.1))
+  await hear(await say('confirm'))
+  t.deepEqual(utterances().map(({ text, how }) => ({ text, how })), [{ text: 'confirm', how: 'command' }])
+})
+
+test.serial('what follows "log" is decoded with the open vocabulary', async (t) => {
+  await hear(await say('computer, log the bearing sounds rough on the left side', 'flite:rms'))
+  const [heard] = utterances()
+  t.is(heard?.how, 'free')
+  t.regex(heard!.text, /^log .*rough on the left side$/)
+})
+
+test.serial('noise, clipping, zeros and odd pieces neither crash nor wake', async (t) => {
+  let seed = 7
+  const random = () => (seed = (seed * 1_664_525 + 1_013_904_223) >>> 0) / 2 ** 32
+  const noise = (seconds: number, amplitude: number) => Int16Array.from({ length: seconds * 16_000 }, () => (random() - 0.5) * 2 * amplitude)
+  const square = Int16Array.from({ length: 32_000 }, (_, i) => i % 80 < 40 ? 32_767 : -32_768)
+  for (const samples of [silence(2), noise(3, 300), noise(3, 32_767), square]) {
+    for (let i = 0; i < samples.length;) {
+      const n = 1 + Math.floor(random() * 1_500)
+      const piece = samples.subarray(i, i + n)
+      i += n
+      nowMs += piece.length / 16
+      await pipeline.push(piece, nowMs)
+    }
+  }
+  await pipeline.push(new Int16Array(0), nowMs)
+  await hear(silence(0.5))
+  t.deepEqual(messages.filter(({ kind }) => kind !== 'log'), [])
+  await hear(await say('computer, turn left ninety degrees', 'flite:awb'))
+  t.is(utterances()[0]?.text, 'turn left ninety degrees', 'it hears as before')
+})
+
+test.serial('pieces of any length give the same as whole frames', async (t) => {
+  const audio = concatenate([silence(0.4), await say('computer, drive forward two metres'), silence(1.5)])
+  for (let i = 0; i < audio.length; i += 777) {
+    const piece = audio.subarray(i, i + 777)
+    nowMs += piece.length / 16
+    void pipeline.push(piece, nowMs)
+  }
+  await pipeline.flush()
+  t.is(utterances()[0]?.text, 'drive forward two meters', 'also when nobody waits for the one before')
+})
+
+test.serial('memory does not grow with utterances', async (t) => {
+  const audio = await say('computer, drive forward two metres')
+  const rounds = async (n: number) => { for (let i = 0; i < n; i++) { await hear(audio); messages = [] } }
+  await rounds(8)
+  const before = process.memoryUsage.rss()
+  await rounds(20)
+  const grownMB = (process.memoryUsage.rss() - before) / 1e6
+  t.true(grownMB < 25, `${grownMB.toFixed(1)} MB over 20 utterances`)
+})
+
