@@ -225,7 +225,11 @@ function makeDriver(id: string, port: string, baudRate: number, hub: Hub): Drive
     events: {
       connected: () => { hub.system({ severity: 'info', component: id, name: 'device.connected', message: `${id} is connected on ${port}`, ...(wasLost ? { say: `The ${id} is back.` } : {}) }); wasLost = false },
       lost: (error) => { wasLost = true; hub.system({ severity: 'warning', component: id, name: 'device.lost', code: error.code, message: error.message, say: `I have lost the ${id}.` }) },
-      notice: (severity, name, message, data) => { hub.system({ severity, component: id, name, message, ...(data ? { data } : {}) }) },
+      notice: (severity, name, message, data) => {
+        const isMissing = name === 'port.unavailable'
+        wasLost ||= isMissing
+        hub.system({ severity, component: id, name, message, ...(isMissing ? { code: 'DEVICE_UNREACHABLE', say: `I cannot find the ${id}.` } : {}), ...(data ? { data } : {}) })
+      },
     },
   })
 }

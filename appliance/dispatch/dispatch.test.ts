@@ -168,6 +168,10 @@ test('an intent whose submitter gave up while it went into the journal is cancel
   const final = box.service.run(move(box), operator, abort.signal)
   abort.abort()
   t.like(await final, { state: 'aborted', code: 'CANCELLED' })
+  const stopped = new AbortController()
+  const step = box.service.run(move(box), operator, stopped.signal)
+  stopped.abort(new MtorError('STOPPED', 'its sequence was stopped'))
+  t.like(await step, { state: 'aborted', code: 'STOPPED' })
 })
 
 for (const [how, tighten, code] of [['the mode becomes safe', (box: Box) => box.guard.setMode('safe'), 'UNSAFE_MODE'], ['the drive is disarmed', (box: Box) => box.guard.setArmed(false), 'NOT_ARMED']] as const) {

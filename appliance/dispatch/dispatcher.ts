@@ -108,9 +108,9 @@ export class Dispatcher {
     this.#abort((job) => policyOf(job.envelope.type).actuates && job.envelope.type !== 'stop', new MtorError('STOPPED', `stopped (${reason})`))
   }
 
-  /** Ends what matches (for "cancel"); returns what that was. */
-  cancel(predicate: (envelope: Envelope) => boolean): Envelope[] {
-    return this.#abort((job) => predicate(job.envelope), new MtorError('CANCELLED', 'cancelled on request'))
+  /** Ends what matches (for "cancel", and for the steps of what was ended itself); returns what that was. */
+  cancel(predicate: (envelope: Envelope) => boolean, reason = new MtorError('CANCELLED', 'cancelled on request')): Envelope[] {
+    return this.#abort((job) => predicate(job.envelope), reason)
   }
 
   /** What the new mode or arming does not allow must not go on either; what waits is refused when its turn comes. */

@@ -87,11 +87,11 @@ export class IntentService {
 
   #receipt(id: string, extra: Partial<Receipt>): Receipt { return { v: PROTOCOL_VERSION, id, accepted: true, ...extra, at: this.#o.hub.now() } }
 
-  /** Submits and waits for the final event; rejects with the receipt's code when it is not accepted. The signal cancels the intent, whatever becomes of it is still waited for. */
+  /** Submits and waits for the final event; rejects with the receipt's code when it is not accepted. The signal ends the intent, with its reason; what becomes of it is still waited for. */
   async run(envelope: Envelope, identity: Identity, signal?: AbortSignal): Promise<IntentEvent> {
     const { promise, resolve } = Promise.withResolvers<IntentEvent>()
     const off = this.#o.hub.onIntent((event) => { if (event.id === envelope.id && isFinal(event.state)) resolve(event) })
-    const cancel = () => { this.#o.dispatcher.cancel(({ id }) => id === envelope.id) }
+    const cancel = () => { this.#o.dispatcher.cancel(({ id }) => id === envelope.id, signal?.reason instanceof MtorError ? signal.reason : undefined) }
     try {
       const receipt = await this.submit(envelope, identity)
       if (!receipt.accepted) throw new MtorError(receipt.code ?? 'INTERNAL', receipt.message ?? 'rejected')
