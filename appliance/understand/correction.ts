@@ -45,6 +45,8 @@ export class Correction {
 
   /** "turned", "stopping", "drives": another form of a known word says something else. */
   #isOtherForm(word: string): boolean {
+    // "revers" is "reverse" cut short, not the stem of "reversing".
+    if (this.#vocabulary.has(`${word}e`)) return false
     return ENDINGS.some((ending) => {
       if (this.#vocabulary.has(word + ending)) return true
       if (!word.endsWith(ending)) return false

@@ -29,7 +29,7 @@ test('a missing slot is asked for and filled with the answer', async (t) => {
 test('an answer that is no number is asked for again, then given up', async (t) => {
   const { hear, dialogue } = start()
   await hear('drive forward')
-  t.deepEqual(await hear('a bit'), { act: 'ask', say: 'Sorry. How far?', expects: 'slot' })
+  t.deepEqual(await hear('a bit'), { act: 'ask', say: 'Sorry. To drive forward: how far?', expects: 'slot' })
   t.is((await hear('to')).act, 'refuse')
   t.false(dialogue.isOpen('voice'))
 })
@@ -55,6 +55,56 @@ test('a hazardous spoken request is carried out only after "confirm"', async (t)
   await hear('run the square sequence')
   t.is((await hear('what')).act, 'ask')
   t.deepEqual(await hear('well maybe'), { act: 'refuse', code: 'NOT_CONFIRMED', say: 'Not confirmed, so I did nothing.' })
+})
+
+test('a sentence put as a question is asked back about, and done after a yes', async (t) => {
+  const { hear } = start()
+  t.deepEqual(await hear('drive forward two metres?', false), { act: 'ask', say: 'Did you mean: drive forward 2 metres?', expects: 'choice' })
+  t.deepEqual(await hear('yes', false), { act: 'submit', type: 'drive.move', slots: { distanceM: 2 } })
+  await hear('drive forward two metres?', false)
+  t.is((await hear('no', false)).act, 'cancelled')
+  t.is((await hear('stop?', false)).act, 'submit')
+})
+
+test('an objection drops the question, and what is said after it is done instead', async (t) => {
+  const { hear, dialogue } = start()
+  await hear('turn left')
+  t.is((await hear('no, right')).act, 'cancelled')
+  t.is((await hear('ninety')).act, 'refuse')
+  await hear('turn left')
+  t.deepEqual(await hear('no, turn right ninety degrees'), { act: 'submit', type: 'drive.turn', slots: { angleDeg: -90 } })
+  for (const text of ["don't confirm", 'not yes', 'no not that one']) {
+    await hear('arm the drive')
+    t.is((await hear(text)).act, 'cancelled', text)
+    t.false(dialogue.isOpen('voice'))
+  }
+})
+
+test('"right" and "yes?" agree to nothing', async (t) => {
+  const { hear } = start()
+  await hear('turn left ninety degrees?', false)
+  t.is((await hear('right', false)).act, 'ask')
+  await hear('arm the drive')
+  t.is((await hear('yes?')).act, 'ask')
+  await hear('turn left')
+  t.deepEqual(await hear('right'), { act: 'ask', say: 'Sorry. To turn left: by what angle?', expects: 'slot' })
+})
+
+test('a command is no name: it replaces the question for one', async (t) => {
+  const { hear } = start()
+  for (const first of ['send a mail', 'run a sequence']) {
+    await hear(first)
+    t.deepEqual(await hear('turn left ninety degrees'), { act: 'submit', type: 'drive.turn', slots: { angleDeg: 90 } })
+  }
+  await hear('run a sequence')
+  t.deepEqual(await hear('the triangle'), { act: 'ask', say: 'Say confirm to run the triangle sequence.', expects: 'confirm' })
+})
+
+test('politeness is no reason to confirm what was typed; a corrected word is', async (t) => {
+  const { hear } = start()
+  t.is((await hear('please arm the drive', false)).act, 'submit')
+  t.is((await hear('arm the drve now', false)).act, 'refuse')
+  t.is((await hear('arm the mottors', false)).act, 'ask')
 })
 
 test('"confirm" and "yes" mean nothing while no question is open', async (t) => {

@@ -5,7 +5,7 @@ import type { Understander } from './index.ts'
 import type { Understanding } from './port.ts'
 import { isQuantity } from './slots.ts'
 import { quantityAnswer } from './quantities.ts'
-import { FILLERS, tokenize } from './words.ts'
+import { FILLERS, NEGATIONS, tokenize } from './words.ts'
 
 /** What is to be done about a sentence. `say` is for the operator. */
 export type DialogueAct =
@@ -29,9 +29,14 @@ interface Question { request: Request; expects: 'slot' | 'confirm' | 'choice'; s
 
 /** Answers that carry out what was asked about. Only said whole, and only while a question is open. */
 const CONFIRMS = new Set(['confirm', 'confirmed', 'i confirm', 'yes', 'yes confirm', 'yes confirmed', 'affirmative', 'yes do it', 'do it', 'yes go ahead', 'go ahead'])
-const AGREES = new Set([...CONFIRMS, 'yeah', 'yep', 'yup', 'correct', 'right', 'that is right', 'yes that is right', 'exactly', 'sure', 'okay', 'yes i did'])
+/** Not "right" alone: to "Did you mean: turn left?" it may say the opposite. */
+const AGREES = new Set([...CONFIRMS, 'yeah', 'yep', 'yup', 'correct', 'that is right', 'yes that is right', 'exactly', 'sure', 'okay', 'yes i did'])
 const DECLINES = new Set(['no', 'nope', 'no thanks', 'no thank you', 'negative', 'wrong', 'that is wrong', 'do not', 'do not do it', 'no do not', 'no cancel', 'cancel'])
+/** An objection at the beginning of an answer. */
+const NO = /^\W*(?:no|nope|wrong|not that)\b\W*/i
 const MOST_MISSES = 2
+/** Below this a word was corrected, not only "please" left aside: what is hazardous is confirmed even when typed. */
+const LEAST_SURE = 0.9
 
 /**
  * What was said before decides what a sentence means: missing slots are asked for, hazardous requests confirmed,
@@ -41,14 +46,15 @@ const MOST_MISSES = 2
 export class Dialogue {
   readonly #o: DialogueOptions
   readonly #open = new Map<string, Question>()
-  /** Counts what each session said while a proposal is being looked for, so that a late one asks nothing. */
+  /** The last thing each session said while a proposal is being looked for, so that a late one asks nothing. */
   readonly #turns = new Map<string, number>()
+  #heard = 0
 
   constructor(options: DialogueOptions) { this.#o = options }
 
   /** Takes one sentence of a session. "stop" passes through at once, whatever is open. */
   async hear(session: string, text: string, { spoken }: { spoken: boolean }): Promise<DialogueAct> {
-    const turn = (this.#turns.get(session) ?? 0) + 1
+    const turn = ++this.#heard
     this.#turns.set(session, turn)
     try { return await this.#hear(session, text, spoken, turn) } finally { if (this.#turns.get(session) === turn) this.#turns.delete(session) }
   }
@@ -61,7 +67,7 @@ export class Dialogue {
 
   async #hear(session: string, text: string, spoken: boolean, turn: number): Promise<DialogueAct> {
     const { understander } = this.#o
-    const meant = understander.match(text)
+    let meant = understander.match(text)
     if (meant.type === 'stop') {
       this.#close(session)
       return { act: 'submit', type: 'stop', slots: {} }
@@ -69,8 +75,14 @@ export class Dialogue {
     const question = this.#open.get(session)
     if (question) {
       const answer = this.#answer(session, question, text, meant, spoken)
-      if (answer) return answer
+      if (answer === 'not that') {
+        // "no, turn right": what is said after the no is what is wanted; where that is nothing, nothing is.
+        this.#close(session)
+        meant = understander.match(text.replace(NO, ''))
+        if (!meant.type) return cancelled()
+      } else if (answer) return answer
     }
+    if (meant.by === 'proposal') return this.#ask(session, requestOf(meant, spoken), 'choice', `Did you mean: ${meant.question}?`)
     if (meant.type) return this.#proceed(session, requestOf(meant, spoken))
     const said = plain(text)
     if (this.#o.proposals !== false && !AGREES.has(said) && !DECLINES.has(said)) {
@@ -84,25 +96,30 @@ export class Dialogue {
     return refuse('NOT_UNDERSTOOD')
   }
 
-  /** What a sentence does to an open question; undefined when it is a new command instead. */
-  #answer(session: string, question: Question, text: string, meant: Understanding, spoken: boolean): DialogueAct | undefined {
+  /** What a sentence does to an open question; undefined when it is a new command instead, 'not that' when it objects. */
+  #answer(session: string, question: Question, text: string, meant: Understanding, spoken: boolean): DialogueAct | 'not that' | undefined {
     const { request, expects } = question
     const said = plain(text)
     const filled = expects === 'slot' ? this.#fill(request, text, meant) : undefined
     if (filled) return this.#proceed(session, { ...filled, spoken: request.spoken || spoken })
     if (meant.type === 'cancel' || DECLINES.has(said)) {
       this.#close(session)
-      return { act: 'cancelled', say: CODES.CANCELLED.say }
+      return cancelled()
     }
-    if (expects === 'confirm' && CONFIRMS.has(said)) { this.#close(session); return submit(request) }
+    // "Yes?" asks; it does not confirm.
+    const firm = !/\?\s*$/.test(text)
+    if (firm && expects === 'confirm' && CONFIRMS.has(said)) { this.#close(session); return submit(request) }
     // Agreeing to a guess makes it a request like any other: what is missing is asked for, what is hazardous confirmed.
-    if (expects === 'choice' && AGREES.has(said)) return this.#proceed(session, { ...request, sure: true })
+    if (firm && expects === 'choice' && AGREES.has(said)) return this.#proceed(session, { ...request, sure: true })
     if (meant.type) { this.#close(session); return undefined }
+    if (answerTokens(text).some(({ word }) => NEGATIONS.has(word))) return 'not that'
     if (question.misses + 1 >= MOST_MISSES) {
       this.#close(session)
       return refuse(expects === 'confirm' ? 'NOT_CONFIRMED' : 'NOT_UNDERSTOOD')
     }
-    return this.#ask(session, request, expects, question.say, question.misses + 1)
+    // Said in full again, since what was not understood may have been a correction: "turn left" … "right".
+    const say = expects === 'slot' ? `To ${describe(request.type, request.slots, request.factors)}: ${lower(question.say)}` : question.say
+    return this.#ask(session, request, expects, question.misses > 0 ? question.say : say, question.misses + 1)
   }
 
   /** The request with its first missing slot filled from an answer, or undefined. */
@@ -123,7 +140,9 @@ export class Dialogue {
       return value === undefined ? undefined : withValue(value)
     }
     if (meant.type === 'cancel' || DECLINES.has(said) || said === '') return undefined
-    return withValue(text.trim())
+    // A name is no command; a note may well be one.
+    const isText = this.#o.understander.isFreeText(request.type, slot)
+    return meant.type && !isText ? undefined : withValue(isText ? text.trim() : text.trim().replace(/^(the|a|an|my|our)\s+/i, ''))
   }
 
   #proceed(session: string, request: Request): DialogueAct {
@@ -148,8 +167,10 @@ export class Dialogue {
 }
 
 const submit = ({ type, slots }: Request): DialogueAct => ({ act: 'submit', type, slots })
+const cancelled = (): DialogueAct => ({ act: 'cancelled', say: CODES.CANCELLED.say })
+const lower = (say: string) => say.charAt(0).toLowerCase() + say.slice(1)
 const refuse = (code: Code): DialogueAct => ({ act: 'refuse', code, say: CODES[code].say })
-const requestOf = (meant: Understanding, spoken: boolean): Request => ({ type: meant.type!, slots: meant.slots, missing: meant.missing, factors: meant.factors ?? {}, sure: meant.by === 'template' && meant.confidence === 1, spoken })
+const requestOf = (meant: Understanding, spoken: boolean): Request => ({ type: meant.type!, slots: meant.slots, missing: meant.missing, factors: meant.factors ?? {}, sure: meant.by === 'template' && meant.confidence > LEAST_SURE, spoken })
 const answerTokens = (text: string) => tokenize(text).filter(({ word }) => !FILLERS.has(word))
 /** The words of an answer without fillers and the wake word. */
 const plain = (text: string) => answerTokens(text).map(({ word }) => word).filter((word) => word !== 'computer').join(' ')

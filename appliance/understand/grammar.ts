@@ -1,6 +1,6 @@
 import { phrases, type Phrase } from './expand.ts'
 import type { SlotParser } from './graph.ts'
-import { IGNORED, type Catalogue } from './loader.ts'
+import { IGNORED, REST, type Catalogue } from './loader.ts'
 import { TAILS } from './words.ts'
 
 /** What a recogniser is to expect. */
@@ -14,6 +14,7 @@ export interface SpeechGrammar {
 }
 
 const MAX_PHRASES = 3_000
+const MOST_STOP_WORDS = 3
 /** Recognisers' dictionaries are American; understanding takes both. */
 const AMERICAN: Readonly<Record<string, string>> = { metre: 'meter', metres: 'meters', centimetre: 'centimeter', centimetres: 'centimeters', millimetre: 'millimeter', millimetres: 'millimeters',
   kilometre: 'kilometer', kilometres: 'kilometers', travelling: 'traveling', labelled: 'labeled', manoeuvre: 'maneuver', anticlockwise: 'counterclockwise' }
@@ -51,45 +52,75 @@ function values(parser: SlotParser): string[] {
 }
 
 const isOpen = (part: Phrase[number] | undefined) => part !== undefined && typeof part !== 'string' && 'parser' in part && (part.parser === 'text' || part.parser === 'words')
+/** What is thrown away need not be decoded with an open vocabulary. */
+const isRest = (part: Phrase[number] | undefined) => part !== undefined && typeof part !== 'string' && 'slot' in part && part.slot === REST
 const spoken = (phrase: Phrase) => phrase.filter((part) => typeof part === 'string' || 'parser' in part)
 const isLiteral = (phrase: Phrase) => phrase.every((part) => typeof part === 'string')
 
-/** Builds the grammar from all templates: sentences with every word in them first, then with every pair of neighbouring words, at most 3,000. */
-export function speechGrammar(catalogue: Catalogue): SpeechGrammar {
-  const chosen = new Set<string>(['yes', 'no', 'confirm', 'affirmative', 'negative', 'go ahead', 'do it', 'correct', 'that is right'])
+/** A phrase that may be taken, with the pairs of neighbouring words it brings. */
+interface Candidate { phrase: Phrase; pairs: string[] }
+
+/** "<" and ">" stand for the ends, "{length}" for a value. */
+function pairsOf(phrase: Phrase): string[] {
+  const names = ['<', ...phrase.map((part) => typeof part === 'string' ? part : 'parser' in part ? `{${part.parser}}` : ''), '>']
+  return [...new Set(names.slice(1).map((name, index) => `${names[index]} ${name}`))]
+}
+
+/** Beginnings of sentences that can be told in advance, and where free text takes over from them. */
+function candidatesOf(catalogue: Catalogue): { candidates: Candidate[]; leads: Set<string> } {
+  const candidates = new Map<string, Candidate>()
   const leads = new Set<string>()
-  const pairs = new Set<string>()
-  const cursors = new Map<SlotParser, { list: string[]; at: number }>()
-  const next = (parser: SlotParser) => {
-    let cursor = cursors.get(parser)
-    if (!cursor) cursors.set(parser, cursor = { list: values(parser), at: 0 })
-    return cursor.list[cursor.at++ % cursor.list.length]!
-  }
   const add = (phrase: Phrase) => {
-    const names = ['<', ...phrase.map((part) => typeof part === 'string' ? part : 'parser' in part ? `{${part.parser}}` : ''), '>']
-    const fresh = names.slice(1).map((name, index) => `${names[index]} ${name}`).filter((pair) => !pairs.has(pair))
-    if (fresh.length === 0) return
-    for (const pair of fresh) pairs.add(pair)
-    // A number after new words is said in several ways, so that more numbers follow those words in the grammar.
-    const turns = fresh.some((pair) => pair.endsWith('}')) ? 3 : 1
-    for (let turn = 0; turn < turns; turn++) chosen.add(american(phrase.map((part) => typeof part === 'string' ? part : 'parser' in part ? next(part.parser) : '').join(' ').replace(/\s+/g, ' ').trim()))
+    const pairs = pairsOf(phrase)
+    const key = pairs.join('|')
+    if (!candidates.has(key)) candidates.set(key, { phrase, pairs })
   }
-  for (const tail of TAILS) chosen.add(tail.join(' '))
-  for (const parser of ['length', 'angle', 'speed', 'duration', 'fraction'] as const) for (const value of values(parser)) chosen.add(value)
   for (const mixed of [false, true]) {
     for (const { type, item } of catalogue.templates) {
       if (type === IGNORED) continue
       for (const phrase of phrases(item, mixed).map(spoken)) {
-        if (chosen.size >= MAX_PHRASES - 3) break
+        // The stop word is spotted by itself at all times; what else is shouted around it needs no room here.
+        if (type === 'stop' && phrase.length > MOST_STOP_WORDS) continue
         const open = phrase.findIndex(isOpen)
         if (open < 0) { add(phrase); continue }
         const before = phrase.slice(0, open)
         if (before.length === 0) continue
         // Open to the end: a lead. Something said after the open part ("set a … timer") cannot be switched over to.
         const toTheEnd = open === phrase.length - 1 || isOpen(phrase.at(-1))
-        if (toTheEnd && isLiteral(before) && (before.length > 1 || open === phrase.length - 1)) leads.add(american(before.join(' ')))
+        if (toTheEnd && !isRest(phrase[open]) && isLiteral(before) && (before.length > 1 || open === phrase.length - 1)) leads.add(american(before.join(' ')))
         if (toTheEnd) add(before)
       }
+    }
+  }
+  return { candidates: [...candidates.values()], leads }
+}
+
+/** The grammar of all templates: always the phrase that brings most new pairs of words next (greedy set cover), at most 3,000. */
+export function speechGrammar(catalogue: Catalogue): SpeechGrammar {
+  const chosen = new Set<string>(['yes', 'no', 'confirm', 'affirmative', 'negative', 'go ahead', 'do it', 'correct', 'that is right'])
+  for (const tail of TAILS) chosen.add(tail.join(' '))
+  for (const parser of ['length', 'angle', 'speed', 'duration', 'fraction'] as const) for (const value of values(parser)) chosen.add(value)
+  const { candidates, leads } = candidatesOf(catalogue)
+  const cursors = new Map<SlotParser, { list: string[]; at: number }>()
+  const next = (parser: SlotParser) => {
+    let cursor = cursors.get(parser)
+    if (!cursor) cursors.set(parser, cursor = { list: values(parser), at: 0 })
+    return cursor.list[cursor.at++ % cursor.list.length]!
+  }
+  const taken = new Set<string>()
+  const byGain: Candidate[][] = []
+  const put = (candidate: Candidate, gain: number) => (byGain[gain] ??= []).push(candidate)
+  for (const candidate of candidates) put(candidate, candidate.pairs.length)
+  for (let gain = byGain.length - 1; gain > 0; gain--) {
+    // Grows while it is walked only below the present gain, since a gain never rises.
+    for (const candidate of byGain[gain] ?? []) {
+      if (chosen.size >= MAX_PHRASES - 3) break
+      const fresh = candidate.pairs.filter((pair) => !taken.has(pair))
+      if (fresh.length < gain) { put(candidate, fresh.length); continue }
+      for (const pair of fresh) taken.add(pair)
+      // A number after new words is said in several ways, so that more numbers follow those words in the grammar.
+      const turns = fresh.some((pair) => pair.endsWith('}')) ? 3 : 1
+      for (let turn = 0; turn < turns; turn++) chosen.add(american(candidate.phrase.map((part) => typeof part === 'string' ? part : 'parser' in part ? next(part.parser) : '').join(' ').replace(/\s+/g, ' ').trim()))
     }
   }
   // What is written in digits is said in words.

@@ -20,7 +20,7 @@ for (const file of new Set(tests.map((each) => each.file))) {
   })
   test(`${name}: what must not match does not`, (t) => {
     for (const { say } of never.filter((each) => each.file === file)) t.is(understander.match(say).by, null, `${say} -> ${understander.match(say).type}`)
-    for (const { say } of unsure.filter((each) => each.file === file)) t.is(understander.match(say).by, null, `${say} -> ${understander.match(say).type}`)
+    for (const { say } of unsure.filter((each) => each.file === file)) t.not(understander.match(say).by, 'template', `${say} -> ${understander.match(say).type}`)
   })
 }
 
@@ -59,11 +59,13 @@ test('one wrong letter never turns a command into one with other slots', (t) => 
   }
 })
 
-test('held-out sentences: recall and false accepts stay within what is reported', async (t) => {
-  const lines: string[] = []
-  await runUnderstand({ file: fileURLToPath(new URL('./held-out.tsv', import.meta.url)), json: true, proposals: false }, (line) => lines.push(line), understander)
-  const { score } = JSON.parse(lines.at(-1)!)
-  t.true(score.recall >= 0.95, JSON.stringify(score))
-  t.true(score.falseAccepts <= 1, JSON.stringify(score))
-  t.is(score.wrongType, 0)
-})
+for (const file of ['held-out.tsv', 'held-out-blind.tsv']) {
+  test(`${file}: recall and false accepts stay within what is reported`, async (t) => {
+    const lines: string[] = []
+    await runUnderstand({ file: fileURLToPath(new URL(file, import.meta.url)), json: true, proposals: false }, (line) => lines.push(line), understander)
+    const { score } = JSON.parse(lines.at(-1)!)
+    t.true(score.recall >= 0.95, JSON.stringify(score))
+    t.true(score.falseAccepts <= 1, JSON.stringify(score))
+    t.is(score.wrongType, 0)
+  })
+}

@@ -13,7 +13,9 @@ export interface Template { type: string; source: string; item: Item; file: stri
 
 /** The "type" of templates under `ignore`: sentences that mean nothing although a wider template would take them. */
 export const IGNORED = '-'
-const IGNORED_SLOTS: ReadonlyMap<string, SlotInfo> = new Map([['rest', { kind: 'words', unit: undefined, required: false, description: undefined, minimum: undefined, maximum: undefined, values: undefined, accepts: () => true }]])
+/** The slot that is read and thrown away, of every type. */
+export const REST = 'rest'
+const REST_INFO: SlotInfo = { kind: 'words', unit: undefined, required: false, description: undefined, minimum: undefined, maximum: undefined, values: undefined, accepts: () => true }
 
 /** All intent files together. */
 export interface Catalogue {
@@ -106,7 +108,7 @@ export function parseCatalogue(sources: readonly Source[], dynamicLists: Readonl
     }
     for (const each of sequence(root.ignore, fail)) {
       const source = text(each, fail)
-      const item = resolve(inTemplate(source, each, fail, rule), IGNORED_SLOTS, lists, (message) => fail(each, message))
+      const item = resolve(inTemplate(source, each, fail, rule), new Map(), lists, (message) => fail(each, message))
       catalogue.templates.push({ type: IGNORED, source, item, file, ...placeOf(each) })
     }
     for (const each of sequence(root.never, fail)) catalogue.never.push({ say: text(each, fail), file })
@@ -142,7 +144,7 @@ function inTemplate(source: string, node: unknown, fail: Fail, rule: (name: stri
 
 /** Checks every slot against the type's schema and writes lists out: each phrase sets its value. */
 function resolve(item: Item, infos: ReadonlyMap<string, SlotInfo>, lists: ReadonlyMap<string, ReadonlyMap<string, Item>>, fail: (message: string) => never): Item {
-  const known = (slot: string) => infos.get(slot) ?? fail(`unknown slot "${slot}"; known: ${[...infos.keys()].join(', ') || 'none'}`)
+  const known = (slot: string) => (slot === REST ? REST_INFO : infos.get(slot)) ?? fail(`unknown slot "${slot}"; known: ${[...infos.keys()].join(', ') || 'none'}`)
   const visit = (each: Item): Item => {
     if (each.kind === 'sequence') return { ...each, items: each.items.map(visit) }
     if (each.kind === 'choice') return { ...each, options: each.options.map(visit) }

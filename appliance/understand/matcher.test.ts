@@ -13,12 +13,12 @@ const quantity = (kind: Quantity, text: string) => { const tokens = tokenize(tex
 test('numbers in words are numbers', (t) => {
   const cases: [string, number][] = [['two', 2], ['twenty five', 25], ['twenty-five', 25], ['one hundred and five', 105], ['a hundred', 100], ['two hundred fifty', 250], ['twelve hundred', 1200],
     ['three thousand four hundred and one', 3401], ['one point five', 1.5], ['one point two five', 1.25], ['point five', 0.5], ['zero point zero five', 0.05], ['two and a half', 2.5], ['one and three quarters', 1.75],
-    ['half', 0.5], ['a quarter', 0.25], ['two thirds', 2 / 3], ['minus three', -3], ['2.5', 2.5], ['-4', -4], ['1,500', 1500], ['2½', 2.5], ['½', 0.5]]
+    ['half', 0.5], ['a quarter', 0.25], ['two thirds', 2 / 3], ['an eighth', 0.125], ['three tenths', 0.3], ['a dozen', 12], ['half a dozen', 6], ['minus three', -3], ['2.5', 2.5], ['-4', -4], ['1,500', 1500], ['2½', 2.5], ['½', 0.5]]
   for (const [text, value] of cases) t.is(number(text), value, text)
 })
 
 test('what is not one number is none', (t) => {
-  for (const text of ['two three', 'one eighty', 'nine zero', 'twenty twenty', 'hundred', 'point twenty five', 'two or three', 'two and half', 'five halves', '1,5', '1.2.3', 'some', 'minus', 'a few', 'hundred five']) t.is(number(text), undefined, text)
+  for (const text of ['two three', 'one eighty', 'nine zero', 'twenty twenty', 'hundred', 'point twenty five', 'two or three', 'two and half', 'five halves', '1,5', '1.2.3', 'some', 'minus', 'a few', 'hundred five', 'dozen', 'fifth', 'tenths']) t.is(number(text), undefined, text)
 })
 
 test('every number from 0 to 999 999 said in English comes back', (t) => {
@@ -59,6 +59,21 @@ test('tolerated errors cost confidence; exact sentences have all of it', (t) => 
 test('free text comes back as it was written', (t) => {
   t.is(understander.match('Log: Wheel 3 squeaks, don\'t drive!').slots.text, "Wheel 3 squeaks, don't drive!")
   t.is(understander.match('take a note: 2½ kg of “basalt” at 50% – maybe').slots.text, '2½ kg of “basalt” at 50% – maybe')
+})
+
+test('what moves is not done because of a sentence put as a question; a stop always is', (t) => {
+  for (const text of ['drive forward two metres?', 'turn left?', 'lights on?', 'arm the drive?', 'safe mode?', 'can we go back one metre?', '"turn left ninety degrees?"']) {
+    const { by, question } = understander.match(text)
+    t.is(by, 'proposal', text)
+    t.truthy(question, text)
+  }
+  for (const text of ['could you drive forward two metres?', 'would you please turn left ninety degrees?', 'lights on please?', 'stop?', 'what time is it?', 'note that it may be dry?']) t.is(understander.match(text).by, 'template', text)
+})
+
+test('a stop among several sentences is a stop, a negated or quoted one is not', (t) => {
+  for (const text of ['Stop! There is a man in front of you.', 'Oh no. Stop!', 'Turn left. Stop. Turn right.', 'STOP!!! STOP!!!', 'what?\nstop']) t.is(understander.match(text).type, 'stop', text)
+  for (const text of ["No! Don't stop!", 'He said: stop. And he left.', 'The bus stop. Over there.', 'Hello. There.', 'drive 2.5 apples', '...', '?!']) t.is(understander.match(text).type, null, text)
+  t.is(understander.match('log: the wheel broke. Stop. All well').type, 'log.record')
 })
 
 test('sequences of the configuration can be run by name, others not', (t) => {
@@ -131,6 +146,7 @@ test('mistakes in intent files name the file, line and column', (t) => {
     ['intent: {}\n', /^my\.yaml:1:1: unknown key "intent"/],
     ['intents:\n  light.set:\n    templates: ["lights {on}"]\n', /needs a list or fixed values|cannot be read/],
     ['intents:\n  mode.set:\n    templates: ["mode {mode=fast}"]\n', /cannot be "fast"/],
+    ['intents:\n  stop:\n    templates: ["stop {rest}"]\n', /write \{slot\.\.\.\}/],
     ['intents:\n  log.record:\n    templates: ["log {text}"]\n', /write \{slot\.\.\.\}/],
     [`rules: { a: "(x|y) (x|y)", b: "${'<a> '.repeat(90)}", c: "${'<b> '.repeat(90)}" }\nintents: { stop: { templates: ["<c>"] } }\n`, /too large|too many/],
   ]

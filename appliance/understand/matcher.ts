@@ -1,10 +1,11 @@
 import type { Completeness } from './port.ts'
 import { Correction } from './correction.ts'
 import type { Edge, Graph, SlotEdge, SlotParser } from './graph.ts'
+import { REST } from './loader.ts'
 import { isNumberWord } from './numbers.ts'
 import { isQuantityPrefix, parseQuantity, type QuantityFound } from './quantities.ts'
 import type { Mark } from './template.ts'
-import { FILLERS, homophonesOf, LEADS, TAILS, tokenize, type Token } from './words.ts'
+import { FILLERS, homophonesOf, joinedOf, LEADS, TAILS, tokenize, type Token } from './words.ts'
 
 /** What one template makes of a sentence. */
 export interface Match {
@@ -35,7 +36,7 @@ const LEAST_CONFIDENCE = 0.6
 const MAX_TOKENS = 60
 const MAX_FREE_WORDS = 5
 /** Free words are a name or a place; a sentence does not go on inside one. */
-const NO_NAME = new Set('is was were are am be been being has had have will would can could said says if when because but so not no never do does did it he she they we i you yesterday'.split(' '))
+const NO_NAME = new Set('is was were are am be been being has had have will would can could said says if when because but so not no never do does did it he she they we i you yesterday today tonight tomorrow please thanks now'.split(' '))
 const NOISE = /^(uh|um|uhm|er|erm|hmm|mm|ah)$/
 
 type Layers = Map<number, Path>[]
@@ -128,13 +129,15 @@ export class Matcher {
       const { word } = tokens[at]!
       const alternatives = isNumberWord(word) && isNumberWord(tokens[at + 1]?.word ?? '') ? [] : homophonesOf(word)
       const corrected = this.#correction.of(word)
+      const joined = joinedOf(word, tokens[at + 1]?.word)
       for (const [id, path] of layer) {
         const node = this.#graph.nodes[id]!
-        const step = (edges: readonly Edge[] | undefined, cost: number, correction: number) => {
-          for (const edge of edges ?? []) put(at + 1, edge.to, { cost: path.cost + cost, wild: path.wild, corrections: path.corrections + correction, before: path, marks: edge.marks, skipped: false })
+        const step = (edges: readonly Edge[] | undefined, cost: number, correction: number, words = 1) => {
+          for (const edge of edges ?? []) put(at + words, edge.to, { cost: path.cost + cost, wild: path.wild, corrections: path.corrections + correction, before: path, marks: edge.marks, skipped: false })
         }
         step(node.words.get(word), 0, 0)
         for (const alternative of alternatives) step(node.words.get(alternative), COST.homophone, 0)
+        if (joined) step(node.words.get(joined), COST.homophone, 0, 2)
         if (corrected && path.corrections < corrections) step(node.words.get(corrected), COST.correction, 1)
         if (FILLERS.has(word) && path.cost < 0.3) put(at + 1, id, { ...path, cost: path.cost + COST.filler, skipped: true })
         for (const edge of node.slots) this.#fill(edge, path, tokens, at, text, quantity, put)
@@ -145,7 +148,7 @@ export class Matcher {
 
   #fill(edge: SlotEdge, path: Path, tokens: readonly Token[], at: number, text: string, quantity: (parser: Exclude<SlotParser, 'text' | 'words'>, at: number) => QuantityFound[], put: (at: number, node: number, path: Path) => void) {
     const go = (end: number, value: unknown, cost: number, wild: number, bare: boolean) => put(end, edge.to,
-      { cost: path.cost + cost, wild: path.wild + wild, corrections: path.corrections, before: path, marks: edge.marks, slot: { name: edge.slot, value, parser: edge.parser, bare }, skipped: false })
+      { cost: path.cost + cost, wild: path.wild + wild, corrections: path.corrections, before: path, marks: edge.marks, ...(edge.slot === REST ? {} : { slot: { name: edge.slot, value, parser: edge.parser, bare } }), skipped: false })
     const said = (end: number) => text.slice(tokens[at]!.start, tokens[end - 1]!.end)
     if (edge.parser === 'text') {
       const free = text.slice(tokens[at]!.start).trim()

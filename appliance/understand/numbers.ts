@@ -17,12 +17,15 @@ UNITS.set('niner', 9).set('nought', 0).set('naught', 0)
 const TEENS = table('ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen', 10)
 const TENS = table('twenty thirty forty fifty sixty seventy eighty ninety', 20, 10).set('fourty', 40)
 const SOUNDS_LIKE = new Map([['to', 2], ['too', 2], ['for', 4], ['fore', 4], ['won', 1], ['ate', 8]])
-const PARTS = new Map([['half', 2], ['halves', 2], ['quarter', 4], ['quarters', 4], ['third', 3], ['thirds', 3]])
+const PARTS = new Map([['half', 2], ['halves', 2], ['quarter', 4], ['quarters', 4], ['third', 3], ['thirds', 3],
+  ['fifth', 5], ['fifths', 5], ['eighth', 8], ['eighths', 8], ['tenth', 10], ['tenths', 10]])
+/** May stand alone ("half a metre"); "fifth" alone is a rank. */
+const ALONE = new Set(['half', 'quarter', 'third'])
 const NUMERAL = /^\d+(\.\d+)?$/
 const GROUPED = /^\d{1,3}(,\d{3})+(\.\d+)?$/
 
 /** Every word a number may be said with, in a sensible order: for grammars and for protecting them from correction. */
-export const NUMBER_WORDS: readonly string[] = [...UNITS.keys(), ...TEENS.keys(), ...TENS.keys(), 'hundred', 'thousand', 'point', 'minus', 'negative', 'plus', ...PARTS.keys()]
+export const NUMBER_WORDS: readonly string[] = [...UNITS.keys(), ...TEENS.keys(), ...TENS.keys(), 'hundred', 'thousand', 'dozen', 'point', 'minus', 'negative', 'plus', ...PARTS.keys()]
 const NUMBER_WORD_SET = new Set(NUMBER_WORDS)
 export const isNumberWord = (text: string): boolean => NUMBER_WORD_SET.has(text) || /^\d/.test(text)
 
@@ -56,6 +59,13 @@ function hundreds(tokens: readonly Token[], at: number): Part | undefined {
   return tail && tail.value > 0 ? { end: tail.end, value: head.value * 100 + tail.value } : { end: head.end + 1, value: head.value * 100 }
 }
 
+/** "a dozen", "two dozen", "half a dozen". */
+function dozens(tokens: readonly Token[], at: number): Part | undefined {
+  if (word(tokens, at) === 'half' && word(tokens, at + 1) === 'a' && word(tokens, at + 2) === 'dozen') return { end: at + 3, value: 6 }
+  const count = word(tokens, at) === 'a' ? 1 : UNITS.get(word(tokens, at))
+  return count && word(tokens, at + 1) === 'dozen' ? { end: at + 2, value: 12 * count } : undefined
+}
+
 function cardinal(tokens: readonly Token[], at: number): Part | undefined {
   const head = word(tokens, at) === 'a' && word(tokens, at + 1) === 'thousand' ? { end: at + 1, value: 1 } : hundreds(tokens, at)
   if (!head || word(tokens, head.end) !== 'thousand' || !Number.isInteger(head.value) || head.value < 1 || head.value > 999) return head
@@ -67,8 +77,8 @@ function cardinal(tokens: readonly Token[], at: number): Part | undefined {
 function fraction(tokens: readonly Token[], at: number): Part | undefined {
   const first = word(tokens, at)
   const alone = PARTS.get(first)
-  if (alone !== undefined) return first.endsWith('s') ? undefined : { end: at + 1, value: 1 / alone }
-  const count = first === 'a' ? 1 : UNITS.get(first)
+  if (alone !== undefined) return !ALONE.has(first) ? undefined : { end: at + 1, value: 1 / alone }
+  const count = first === 'a' || first === 'an' ? 1 : UNITS.get(first)
   const part = PARTS.get(word(tokens, at + 1))
   return part !== undefined && count !== undefined && count > 0 && count < part ? { end: at + 2, value: count / part } : undefined
 }
@@ -104,6 +114,8 @@ function parseUnsigned(tokens: readonly Token[], at: number): NumberFound | unde
     const after = decimals(tokens, at + 1)
     return after && { end: after.end, value: Number(`0.${after.digits}`), kind: 'decimal', homophone: false }
   }
+  const dozen = dozens(tokens, at)
+  if (dozen) return { ...dozen, kind: 'integer', homophone: false }
   const part = fraction(tokens, at)
   if (part) return { ...part, kind: 'fraction', homophone: false }
   const whole = cardinal(tokens, at)

@@ -4,12 +4,14 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { toMtorError } from '../contracts/errors.ts'
+import { isConsequential } from './caution.ts'
 import { phrases, type Phrase } from './expand.ts'
 import { IGNORED, type Catalogue } from './loader.ts'
 import { Nlu, type Example } from './nlu.ts'
 import { parseNumber } from './numbers.ts'
 import { parseQuantity, QUANTITIES, type Quantity } from './quantities.ts'
 import type { SlotInfo } from './slots.ts'
+import type { Mark } from './template.ts'
 import { FILLERS, NEGATIONS, tokenize, type Token } from './words.ts'
 
 export interface Proposal { type: string; slots: Record<string, unknown>; factors: Record<string, number>; confidence: number }
@@ -22,8 +24,12 @@ const LEAST_KNOWN = 0.6
 const LEAST_LIKENESS = 0.5
 const PHRASES_PER_TEMPLATE = 24
 const MAX_WORDS = 30
+/** Say nothing by themselves: a sentence of these alone is not guessed at. */
+const EMPTY_WORDS = new Set('a an the of is are am be do does did it this that there i you we me us my your our to in on off at for by with from and or so what which who how when where why can could would will okay yes now then'.split(' '))
+/** A sentence that begins so asks about the world: nothing that moves is proposed for it. */
+const ASKING = new Set('who whose why when where what which how is are was were am do does did has have had should shall may might must'.split(' '))
 /** Talk about commands rather than commands: proposals keep out of it. */
-const HEARSAY = new Set(['if', 'said', 'says', 'told', 'yesterday', 'tomorrow', 'he', 'she', 'they', 'his', 'her', 'their', 'was', 'were', 'had', 'ago', 'did', 'think', 'maybe'])
+const HEARSAY = new Set(['if', 'said', 'says', 'told', 'yesterday', 'tomorrow', 'he', 'she', 'they', 'his', 'her', 'their', 'was', 'were', 'had', 'ago', 'did', 'think', 'maybe', 'when', 'whenever', 'happens', 'suppose', 'imagine', 'drove', 'moved', 'turned', 'should', 'rather'])
 
 type Value = { parser: Quantity; value: number } | { parser: 'number'; value: number }
 
@@ -57,27 +63,33 @@ export class Proposer {
     this.#known ??= new Set((this.#corpus = corpusOf(this.#catalogue)).flatMap(({ utterance }) => utterance.split(' ')))
     const known = this.#known
     const content = words.filter((word) => !word.startsWith('quantity'))
-    if (content.length === 0 || content.filter((word) => known.has(word)).length / content.length < LEAST_KNOWN) return undefined
+    if (content.every((word) => EMPTY_WORDS.has(word)) || content.filter((word) => known.has(word)).length / content.length < LEAST_KNOWN) return undefined
     const nlu = await this.#load()
     const [best] = await nlu.classify(words.join(' '))
-    if (!best || best.score < LEAST_SCORE || !this.#catalogue.slots.has(best.intent)) return undefined
+    // "Did you mean: stop?" helps nobody: what stops is in the templates, what is not there does not.
+    if (!best || best.intent === 'stop' || best.score < LEAST_SCORE || !this.#catalogue.slots.has(best.intent)) return undefined
+    if (ASKING.has(tokens[0]!.word) && isConsequential(best.intent)) return undefined
     const taught = this.#corpus.filter(({ intent }) => intent === best.intent).map(({ utterance }) => utterance.split(' '))
     const nearest = this.#nearest(best.intent, words)
-    if (!nearest || Math.max(...taught.map((example) => likeness(example, words))) < LEAST_LIKENESS) return undefined
+    if (nearest.length === 0 || Math.max(...taught.map((example) => likeness(example, words))) < LEAST_LIKENESS) return undefined
     return { type: best.intent, ...this.#slots(best.intent, nearest, words, values), confidence: Math.round(best.score * 1000) / 1000 }
   }
 
-  /** Fixed values of the nearest sentence of the type, numbers of the text by their kind. */
-  #slots(type: string, nearest: Phrase, words: readonly string[], values: readonly Value[]): Pick<Proposal, 'slots' | 'factors'> {
+  /** Fixed values in which the nearest sentences of the type agree, numbers of the text by their kind. */
+  #slots(type: string, nearest: readonly Phrase[], words: readonly string[], values: readonly Value[]): Pick<Proposal, 'slots' | 'factors'> {
     const infos = this.#catalogue.slots.get(type)!
     const slots: Record<string, unknown> = {}
     const factors: Record<string, number> = {}
-    for (const [index, part] of nearest.entries()) {
+    const first = nearest[0]!
+    const agreed = ({ slot, value }: Mark) => nearest.every((phrase) => phrase.some((part) => typeof part !== 'string' && 'mark' in part && part.mark.op === 'set' && part.mark.slot === slot && part.mark.value === value))
+    for (const [index, part] of first.entries()) {
       if (typeof part === 'string' || !('mark' in part)) continue
       // A direction is taken over only when its word was really said.
-      const before = nearest[index - 1]
+      const before = first[index - 1]
       if (part.mark.op === 'times' && !(typeof before === 'string' && words.includes(before))) continue
-      if (part.mark.op === 'set') slots[part.mark.slot] = part.mark.value
+      // A name is taken over only when it was said: "run the patrol sequence" is not about the square.
+      const unsaid = infos.get(part.mark.slot)?.kind === 'words' && !tokenize(String(part.mark.value)).every(({ word }) => words.includes(word))
+      if (part.mark.op === 'set') { if (agreed(part.mark) && !unsaid) slots[part.mark.slot] = part.mark.value }
       else factors[part.mark.slot] = (factors[part.mark.slot] ?? 1) * Number(part.mark.value)
     }
     const open = [...values]
@@ -93,16 +105,18 @@ export class Proposer {
     return { slots, factors }
   }
 
-  #nearest(type: string, words: readonly string[]): Phrase | undefined {
-    let best: { phrase: Phrase; like: number } | undefined
+  /** The sentences of a type that are most like the words; several when they are equally so. */
+  #nearest(type: string, words: readonly string[]): Phrase[] {
+    let best: { phrases: Phrase[]; like: number } | undefined
     for (const template of this.#catalogue.templates) {
       if (template.type !== type) continue
       for (const phrase of phrases(template.item)) {
         const like = likeness(wordsOf(phrase), words)
-        if (!best || like > best.like) best = { phrase, like }
+        if (!best || like > best.like) best = { phrases: [phrase], like }
+        else if (like === best.like) best.phrases.push(phrase)
       }
     }
-    return best?.phrase
+    return best?.phrases ?? []
   }
 
   #load(): Promise<Nlu> {
@@ -114,9 +128,12 @@ export class Proposer {
   }
 }
 
+const BARE = 'quantitynumber'
 /** Dice coefficient of two sentences' words, 0 to 1. */
-function likeness(one: readonly string[], other: readonly string[]): number {
-  const [a, b] = [new Set(one), new Set(other)]
+function likeness(taught: readonly string[], said: readonly string[]): number {
+  // A number said without its unit is like any quantity.
+  const bare = said.includes(BARE)
+  const [a, b] = [new Set(bare ? taught.map((word) => word.startsWith('quantity') ? BARE : word) : taught), new Set(said)]
   return a.size + b.size === 0 ? 0 : 2 * [...a].filter((word) => b.has(word)).length / (a.size + b.size)
 }
 
@@ -135,7 +152,7 @@ function withoutValues(tokens: readonly Token[]): { words: string[]; values: Val
       .sort((a, b) => b.end - a.end)[0]
     const number = found ? undefined : parseNumber(tokens, at)
     if (found) { words.push(`quantity${found.parser}`); values.push(found); at = found.end }
-    else if (number && !number.homophone) { words.push('quantitynumber'); values.push({ parser: 'number', value: number.value }); at = number.end }
+    else if (number && !number.homophone) { words.push(BARE); values.push({ parser: 'number', value: number.value }); at = number.end }
     else { words.push(tokens[at]!.word); at += 1 }
   }
   return { words, values }

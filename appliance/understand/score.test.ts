@@ -44,6 +44,22 @@ test('expectations are scored, in tabs or in JSON lines', async (t) => {
   t.is((await run('right.tsv', 'stop\tstop\n')).exitCode, 0)
 })
 
+test('a byte order mark, empty lines and Windows line ends are no part of a sentence', async (t) => {
+  const { lines, exitCode } = await run('windows.txt', '\uFEFF# comment\r\n\r\n   \r\nstop\tstop\r\nlights on\r\n')
+  t.deepEqual(lines.slice(0, 2), ['stop  ->  stop', 'lights on  ->  light.set {"on":true}'])
+  t.is(exitCode, 0)
+  t.deepEqual((await run('empty.txt', '')).lines, [])
+})
+
+test('what is no text, no type or no slots is refused with its line; control characters never reach a terminal', async (t) => {
+  for (const [content, message] of [['stop\nstop\0\n', /^line 2: .*NUL/], ['stop\tstpo\n', /^line 1: unknown type "stpo"/], ['{"text":"stop","type":"stop","slots":5}\n', /^line 1: .*"slots"/], ['x\tstop\t\u001b[2J\n', /\\u001b/]] as const) {
+    const error = await t.throwsAsync<MtorError>(run('bad.txt', content))
+    t.is(error?.code, 'USAGE')
+    t.regex(error?.message ?? '', message)
+  }
+  t.is((await run('control.txt', 'turn\u001b[2J left\n')).lines[0], 'turn\\u001b[2J left  ->  nothing')
+})
+
 test('a broken line and a missing file are said with a code', async (t) => {
   const broken = await t.throwsAsync<MtorError>(run('broken.tsv', 'stop\nstop\tstop\t{oops\n'))
   t.is(broken?.code, 'USAGE')
@@ -61,6 +77,14 @@ test('the trained proposer is kept and read again, and a damaged file is made an
   await writeFile(path.join(cacheDirectory, file!), '{"damaged"')
   t.is(await ask(), 'turn left by 90 degrees')
   t.is(typeof JSON.parse(await readFile(path.join(cacheDirectory, file!), 'utf8')), 'object')
+})
+
+test('a proposal names nothing that was not said, and a question about the world proposes nothing that moves', async (t) => {
+  t.like(await understander.propose('run the patrol sequence'), { type: 'sequence.run', missing: ['name'] })
+  for (const text of ['who turned on the lights', 'is the drive armed', 'should I go forward', 'why are the lights on', 'what is the', 'stop sign', 'ask your mother']) {
+    const { type } = await understander.propose(text)
+    t.false(['light.set', 'arm.set', 'drive.move', 'stop', 'chat.ask'].includes(type ?? ''), `${text} -> ${type}`)
+  }
 })
 
 test('negated and reported sentences are never proposed', async (t) => {

@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { MtorError } from '../contracts/errors.ts'
+import { intentDefinition } from '../contracts/intents.ts'
 import { describe } from './describe.ts'
 import { Understander } from './index.ts'
 import type { Understanding } from './port.ts'
@@ -58,26 +59,36 @@ export function judge(got: Understanding, expected: Expectation): Verdict {
   return sameSlots(got, expected.slots) ? 'right' : 'wrong slots'
 }
 
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+/** For a terminal: control characters written out. */
+const printable = (text: string) => text.replace(/[\p{Cc}\p{Cf}]/gu, (char) => `\\u${char.codePointAt(0)!.toString(16).padStart(4, '0')}`)
+
 /** One line: a sentence, `sentence<TAB>type<TAB>{slots}`, or a JSON object with text, type and slots; undefined for comments. Throws USAGE. */
 export function parseLine(line: string, number: number): { text: string; expected: Expectation | undefined } | undefined {
   if (line.trim() === '' || line.startsWith('#')) return undefined
   const problem = (what: string) => new MtorError('USAGE', `line ${number}: ${what}`, { hint: 'Write a sentence; or sentence<TAB>type<TAB>{"slot": value}; or {"text": …, "type": …, "slots": …}.' })
+  if (line.includes('\0')) throw problem('expected UTF-8 text, got a NUL byte')
+  const typeNamed = (name: string): string | null => {
+    if (name !== '-' && !intentDefinition(name)) throw problem(`unknown type "${printable(name.slice(0, 60))}"`)
+    return name === '-' ? null : name
+  }
   const object = (json: string): Record<string, unknown> => {
     let value: unknown
-    try { value = JSON.parse(json) } catch { throw problem(`expected a JSON object, got ${json.slice(0, 60)}`) }
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw problem(`expected a JSON object, got ${json.slice(0, 60)}`)
-    return value as Record<string, unknown>
+    try { value = JSON.parse(json) } catch { /* said below */ }
+    if (!isObject(value)) throw problem(`expected a JSON object, got ${printable(json.slice(0, 60))}`)
+    return value
   }
   if (line.startsWith('{')) {
     const { text, type, slots = {} } = object(line)
     if (typeof text !== 'string') throw problem('expected "text" to be a sentence')
     if (type === undefined) return { text, expected: undefined }
     if (type !== null && typeof type !== 'string') throw problem('expected "type" to be a type or null')
-    return { text, expected: { type: type === '-' ? null : type, slots: slots as Record<string, unknown> } }
+    if (!isObject(slots)) throw problem('expected "slots" to be an object')
+    return { text, expected: { type: type === null ? null : typeNamed(type), slots } }
   }
   const [text = '', type, slots] = line.split('\t')
   if (type === undefined || type.trim() === '') return { text, expected: undefined }
-  return { text, expected: { type: type.trim() === '-' ? null : type.trim(), slots: slots?.trim() ? object(slots) : {} } }
+  return { text, expected: { type: typeNamed(type.trim()), slots: slots?.trim() ? object(slots) : {} } }
 }
 
 /** Understands a file line by line; '-' is standard input. Throws NOT_FOUND where it cannot be read, USAGE where a line is broken. */
@@ -85,9 +96,10 @@ export async function* scoreFile(path: string, understander: Understander, optio
   const lines = createInterface({ input: path === '-' ? process.stdin : await openFile(path), crlfDelay: Infinity })
   let number = 0
   try {
-    for await (const line of lines) {
+    for await (const raw of lines) {
       number += 1
-      const parsed = parseLine(line, number)
+      // Editors of some systems put a byte order mark at the beginning.
+      const parsed = parseLine(number === 1 ? raw.replace(/^\uFEFF/, '') : raw, number)
       if (!parsed) continue
       const understanding = options.proposals ? await understander.understand(parsed.text) : understander.match(parsed.text)
       yield { line: number, understanding, expected: parsed.expected, verdict: parsed.expected && judge(understanding, parsed.expected) }
@@ -98,10 +110,10 @@ export async function* scoreFile(path: string, understander: Understander, optio
 async function openFile(path: string) {
   try {
     const file = await open(path)
-    if ((await file.stat()).isFile()) return file.createReadStream()
+    if (!(await file.stat()).isDirectory()) return file.createReadStream()
     await file.close()
   } catch (cause) { throw unreadable(path, (cause as Error).message) }
-  throw unreadable(path, 'is not a file')
+  throw unreadable(path, 'is a folder')
 }
 const unreadable = (path: string, why: string) => new MtorError('NOT_FOUND', `${path}: ${why}`, { hint: 'Give a file with one sentence a line, or - for standard input.' })
 
@@ -110,7 +122,7 @@ const plainLine = ({ understanding: got, expected, verdict }: ScoredSentence): s
   const missing = got.missing.length > 0 ? ` (asks for ${got.missing.join(', ')})` : ''
   const meaning = got.by === 'template' ? `${got.type}${slots}${missing}` : got.by === 'proposal' ? `Did you mean: ${got.question ?? describe(got.type!, got.slots)}?` : 'nothing'
   const remark = verdict === undefined || verdict === 'right' ? '' : `   <- ${verdict}, expected ${expected!.type === null ? 'nothing' : `${expected!.type} ${JSON.stringify(expected!.slots)}`}`
-  return `${got.text}  ->  ${meaning}${got.by === 'template' && got.confidence < 1 ? `  [${got.confidence}]` : ''}${remark}`
+  return `${printable(got.text)}  ->  ${meaning}${got.by === 'template' && got.confidence < 1 ? `  [${got.confidence}]` : ''}${remark}`
 }
 
 const percent = (part: number | null) => part === null ? '-' : `${(100 * part).toFixed(1)} %`

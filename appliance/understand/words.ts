@@ -14,7 +14,7 @@ const SPELLINGS: Readonly<Record<string, string>> = {
   ok: 'okay', forwards: 'forward', backwards: 'backward', colour: 'color', programme: 'program',
   whats: 'what is', hows: 'how is', wheres: 'where is', dont: 'do not', cannot: 'can not', thankyou: 'thank you',
   doesnt: 'does not', didnt: 'did not', wont: 'will not', isnt: 'is not', nevermind: 'never mind',
-  gonna: 'going to', email: 'mail', emails: 'mails', wifi: 'wi fi',
+  gonna: 'going to', estop: 'e stop', backup: 'back up', email: 'mail', emails: 'mails', wifi: 'wi fi',
 }
 const CONTRACTIONS: readonly (readonly [RegExp, string])[] = [
   [/^won't$/, 'will not'], [/^shan't$/, 'shall not'], [/^can't$/, 'can not'], [/^(\p{L}+)n't$/u, '$1 not'], [/^let's$/, 'let us'], [/^o'clock$/, 'oclock'],
@@ -29,7 +29,9 @@ const PIECE = /\d+(?:[.,]\d+)*|[\p{L}\p{M}]+(?:['’][\p{L}]+)*|[^\p{L}\p{M}\d]/
 
 /** Words of one lower-case piece, spelling made canonical. */
 export function canonical(piece: string): string[] {
-  const plain = piece.replaceAll('’', "'")
+  // "stoooop": no English word has a letter three times in a row. "stopstop": said, or typed, in haste.
+  const plain = piece.replaceAll('’', "'").replace(/(\p{L})\1{2,}/gu, '$1')
+  if (/^(stop){2,}$/.test(plain)) return ['stop', 'stop']
   if (Object.hasOwn(SPELLINGS, plain)) return SPELLINGS[plain]!.split(' ')
   if (!plain.includes("'")) return [plain]
   for (const [pattern, replacement] of CONTRACTIONS) if (pattern.test(plain)) return plain.replace(pattern, replacement).split(' ')
@@ -66,9 +68,19 @@ const HOMOPHONES: Readonly<Record<string, readonly string[]>> = {
   holt: ['halt'], hault: ['halt'], lite: ['light'], lites: ['lights'], sea: ['see'], u: ['you'], r: ['are'], too: ['to'], two: ['to'],
   four: ['for'], fore: ['for'], buy: ['by'], bye: ['by'], their: ['there'], metre: ['metres'], metres: ['metre'], degree: ['degrees'],
   wear: ['where'], ware: ['where'], note: ['notes'], notes: ['note'], log: ['logs'], logs: ['log'], pitcher: ['picture'],
-  tern: ['turn'], tum: ['turn'], foreward: ['forward'], foward: ['forward'], sequins: ['sequence'], sequences: ['sequence'],
+  tern: ['turn'], tum: ['turn'], term: ['turn'], torn: ['turn'], foreward: ['forward'], foward: ['forward'], foreword: ['forward'],
+  dry: ['drive'], of: ['off'], save: ['safe'], stpo: ['stop'], sotp: ['stop'], tsop: ['stop'], sttop: ['stop'], stopp: ['stop'], stope: ['stop'], sequins: ['sequence'], sequences: ['sequence'],
 }
 export const homophonesOf = (word: string): readonly string[] => Object.hasOwn(HOMOPHONES, word) ? HOMOPHONES[word]! : []
+
+/** Two words a recogniser writes for one. */
+const SPLIT: Readonly<Record<string, string>> = {
+  'four word': 'forward', 'for word': 'forward', 'fore word': 'forward', 'a gain': 'again', 'dis arm': 'disarm', 'you are': 'your', 'head light': 'headlight', 'head lights': 'headlights', 'clock wise': 'clockwise',
+}
+export const joinedOf = (word: string, next: string | undefined): string | undefined => {
+  const pair = `${word} ${next}`
+  return Object.hasOwn(SPLIT, pair) ? SPLIT[pair] : undefined
+}
 
 /** May be skipped anywhere: they change no meaning. Never a negation, a question word, a pronoun or a number. */
 export const FILLERS: ReadonlySet<string> = new Set(['please', 'uh', 'um', 'uhm', 'er', 'erm', 'hmm', 'mm', 'ah', 'the', 'just', 'kindly'])
