@@ -11,7 +11,7 @@ import { toMtorError } from './contracts/errors.ts'
 import { Hub } from './contracts/hub.ts'
 import { isHazardous } from './contracts/intents.ts'
 import { topicsOf } from './contracts/topics.ts'
-import { Admission, Dispatcher, endUntold, IntentService, recover } from './dispatch/index.ts'
+import { Admission, Dispatcher, endUntoldWhenBack, IntentService, recover } from './dispatch/index.ts'
 import { ControlServer } from './gateway/control.ts'
 import { Feed } from './gateway/feed.ts'
 import { FactLog } from './gateway/log.ts'
@@ -187,7 +187,7 @@ async function main(config: Config): Promise<void> {
   void recover({ journal, dispatcher, drivers, hub, clock, reachable: (device) => reached(inCommand.get(device)) })
     .catch((error: unknown) => hub.system({ severity: 'error', component: 'dispatch', name: 'recovery.failed', code: toMtorError(error).code, message: toMtorError(error).message }))
 
-  hub.onSystem((event) => { if (event.component === 'journal' && event.name === 'journal.recovered') void endUntold(journal, dispatcher).catch(() => {}) })
+  endUntoldWhenBack({ journal, dispatcher, hub })
 
   const bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason) })
   await part('bus', () => bus.start(), () => bus.stop())

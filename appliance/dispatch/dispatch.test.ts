@@ -12,7 +12,7 @@ import { EmergencyStop } from '../guard/emergency-stop.ts'
 import { Guard } from '../guard/mode.ts'
 import { SqliteJournal } from '../journal/index.ts'
 import type { Skill, SkillContext, SkillResult } from '../skills/port.ts'
-import { Admission, Dispatcher, endUntold, IntentService, recover } from './index.ts'
+import { Admission, Dispatcher, endUntold, endUntoldWhenBack, IntentService, recover } from './index.ts'
 
 /** A device whose answers the test decides; what is tested here is the dispatcher, the rover has tests of its own. */
 class ScriptedDevice implements Driver {
@@ -42,9 +42,9 @@ class ScriptedDevice implements Driver {
 interface Box { dir: string; hub: Hub; journal: SqliteJournal; guard: Guard; device: ScriptedDevice; dispatcher: Dispatcher; service: IntentService; events: IntentEvent[]; runs: Map<string, (context: SkillContext) => Promise<SkillResult>> }
 const operator: Identity = { client: 'test', role: 'operator', kind: 'cli' }
 
-async function open(t: ExecutionContext, dir = mkdtempSync(join(tmpdir(), 'mtor-dispatch-')), options: { maxUnfinished?: number } = {}): Promise<Box> {
+async function open(t: ExecutionContext, dir = mkdtempSync(join(tmpdir(), 'mtor-dispatch-')), options: { maxUnfinished?: number; requestTimeoutMs?: number } = {}): Promise<Box> {
   const hub = new Hub(clock, 'n')
-  const journal = new SqliteJournal({ file: join(dir, 'j.sqlite'), clock, maxFinished: 1000, archiveMaxBytes: 1e7 })
+  const journal = new SqliteJournal({ file: join(dir, 'j.sqlite'), clock, maxFinished: 1000, archiveMaxBytes: 1e7, requestTimeoutMs: options.requestTimeoutMs, onEvent: (event) => hub.system(event) })
   await journal.start()
   hub.boot = await journal.boot('boot-a')
   const guard = new Guard({ hub, clock, values: journal, arming: 'automatic', initialMode: 'normal' })
@@ -294,6 +294,19 @@ test('what the journal got while it was answered as unavailable is carried out w
   t.is(await endUntold(box.journal, box.dispatcher), 1)
   box.dispatcher.start()
   t.deepEqual((await Promise.all(finals)).map((e) => [e.state, e.code]), [['succeeded', undefined], ['failed', 'JOURNAL_UNAVAILABLE']])
+})
+
+test('a motion answered as not accepted while the disk hung is ended when the disk is back, not left for the next start', async (t) => {
+  const box = await open(t, undefined, { requestTimeoutMs: 100 })
+  endUntoldWhenBack(box)
+  box.dispatcher.start()
+  const envelope = move(box)
+  const final = finalOf(box, envelope.id)
+  const release = box.journal.stallForTest()
+  t.is((await box.service.submit(envelope, operator)).code, 'JOURNAL_UNAVAILABLE')
+  release()
+  t.like(await final, { state: 'failed', code: 'JOURNAL_UNAVAILABLE' })
+  t.is(box.device.executed.length, 0)
 })
 
 for (const [past, expected] of [['succeeded', ['succeeded']], ['failed', ['failed', 'INTERRUPTED']], ['unknown', ['failed', 'OUTCOME_UNKNOWN']]] as [PastOutcome, string[]][]) {

@@ -1,4 +1,4 @@
 export { Admission } from './admission.ts'
 export { Dispatcher } from './dispatcher.ts'
-export { endUntold, recover } from './recovery.ts'
+export { endUntold, endUntoldWhenBack, recover } from './recovery.ts'
 export { IntentService } from './service.ts'

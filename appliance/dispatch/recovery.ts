@@ -56,6 +56,14 @@ export async function endUntold(journal: Journal, dispatcher: Dispatcher): Promi
   return ended
 }
 
+/** Does so whenever the journal is back: durable again, its thread started again, or its disk answering again. */
+export function endUntoldWhenBack({ journal, dispatcher, hub }: { journal: Journal; dispatcher: Dispatcher; hub: Hub }): () => void {
+  return hub.onSystem(({ component, name }) => {
+    // Where this fails the journal is gone once more, and will be back once more.
+    if (component === 'journal' && (name === 'journal.recovered' || name === 'journal.resumed')) void endUntold(journal, dispatcher).catch(() => {})
+  })
+}
+
 async function judge(entry: JournalEntry, { dispatcher, drivers, hub, clock, reachable }: Parameters<typeof recover>[0]): Promise<Verdict> {
   const { envelope, claim } = entry
   const policy = policyOf(envelope.type)
