@@ -1,4 +1,4 @@
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../appliance/contracts/clock.ts'
@@ -8,7 +8,9 @@ import { uuidv7 } from '../appliance/contracts/ids.ts'
 import { topicsOf } from '../appliance/contracts/topics.ts'
 import { passThrough, submissions } from './bus/load.ts'
 import { startMosquitto, startNode, type Running } from './bus/servers.ts'
+import { fdatasyncs } from './disk.ts'
 import type { Measure, Row } from './harness.ts'
+import { quantile } from './table.ts'
 
 const CLIENTS = [1, 10, 50]
 const IN_FLIGHT = 64
@@ -19,23 +21,9 @@ const GOAL_FSYNCS = 20
 
 const { root } = topicsOf('bench')
 const round = (value: number, digits = 2) => Number(value.toFixed(digits))
-const quantile = (values: number[], share: number) => values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN
-const median = (values: number[]) => quantile(values, 0.5)
+const quantileOf = (values: number[], share: number) => quantile(values, share) ?? Number.NaN
+const median = (values: number[]) => quantileOf(values, 0.5)
 const spread = (values: number[]) => `${round(Math.min(...values))} … ${round(Math.max(...values))}`
-
-/** One page written and flushed, on the journal's disk; ms each. */
-function fdatasyncs(folder: string, count: number): number[] {
-  const fd = openSync(join(folder, 'fdatasync.bin'), 'w')
-  const page = Buffer.alloc(4096, 1)
-  try {
-    return Array.from({ length: count }, (_, i) => {
-      writeSync(fd, page, 0, page.length, (i % 64) * page.length)
-      const start = performance.now()
-      fdatasyncSync(fd)
-      return performance.now() - start
-    })
-  } finally { closeSync(fd) }
-}
 
 /** The bus against aedes alone and mosquitto: each in a process of its own, taking turns within every round. */
 const measure: Measure = {
@@ -94,11 +82,11 @@ const measure: Measure = {
     }
     const flushMs = median(flushes)
     rows.push({ metric: 'one fdatasync of 4 KiB on the journal\'s disk, p50', value: round(flushMs, 3), unit: 'ms' })
-    rows.push({ metric: 'one fdatasync of 4 KiB on the journal\'s disk, p99', value: round(quantile(flushes, 0.99), 3), unit: 'ms' })
+    rows.push({ metric: 'one fdatasync of 4 KiB on the journal\'s disk, p99', value: round(quantileOf(flushes, 0.99), 3), unit: 'ms' })
     for (const clients of SUBMITTERS) {
       const { perSecond, latenciesMs, missing } = durable.get(clients)!
       const cell = `durable submission, ${IN_FLIGHT} in flight, ${clients} client${clients > 1 ? 's' : ''}`
-      const p99 = quantile(latenciesMs, 0.99)
+      const p99 = quantileOf(latenciesMs, 0.99)
       rows.push({ metric: cell, value: Math.round(median(perSecond)), unit: 'intents/s', goal: `≥ ${GOAL_PER_S}`, holds: median(perSecond) >= GOAL_PER_S })
       rows.push({ metric: `${cell}: to PUBACK, p50`, value: round(median(latenciesMs)), unit: 'ms' })
       rows.push({ metric: `${cell}: to PUBACK, p99`, value: round(p99), unit: 'ms', goal: `≤ ${GOAL_FSYNCS} × one fdatasync = ${round(GOAL_FSYNCS * flushMs)} ms`, holds: p99 <= GOAL_FSYNCS * flushMs })

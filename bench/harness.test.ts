@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { pathToFileURL } from 'node:url'
-import { mulberry32 } from './random.ts'
 import { quantile, rowsTable } from './table.ts'
 
 /** A folder with measures made for the test, and the harness run over it in a process of its own. */
@@ -110,13 +109,6 @@ export default { name: 'long', title: '', async run({ signal, progress }) {
   const [code] = await once(child, 'exit') as [number]
   t.is(code, 130)
   t.is(await readFile(join(folder, 'cleaned'), 'utf8'), 'yes')
-})
-
-test('mulberry32 is even over 0 to 1', (t) => {
-  const random = mulberry32(42)
-  const bins = new Array<number>(10).fill(0)
-  for (let i = 0; i < 10_000; i++) { const bin = Math.floor(random() * 10); bins[bin] = bins[bin]! + 1 }
-  for (const count of bins) t.true(count > 850 && count < 1150, bins.join(' '))
 })
 
 test('quantiles are by nearest rank, and none of nothing', (t) => {

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { MtorError, toMtorError } from '../appliance/contracts/errors.ts'
-import { mulberry32 } from './random.ts'
+import { mulberry32 } from '../appliance/contracts/random.ts'
 import { rowsTable } from './table.ts'
 
 /** One figure. `goal` in words ("<= 400"), `holds` whether it was reached; both absent where there is no goal. */

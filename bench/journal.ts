@@ -1,18 +1,19 @@
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../appliance/contracts/clock.ts'
 import { MtorError } from '../appliance/contracts/errors.ts'
 import { SqliteJournal } from '../appliance/journal/index.ts'
 import { sampleInput } from '../appliance/journal/contract.ts'
+import { fdatasyncs } from './disk.ts'
 import type { Measure, Row } from './harness.ts'
+import { quantile } from './table.ts'
 
 const IN_FLIGHT = [1, 16, 64, 256]
 const GOAL_PER_S = 3_000
 const GOAL_FSYNCS = 20
 
-/** `share` of the sorted values lie below the result. */
-const quantile = (sorted: number[], share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!
+const quantileOf = (values: readonly number[], share: number) => quantile(values, share) ?? Number.NaN
 const round = (value: number, digits = 2) => Number(value.toFixed(digits))
 
 /** Durable accepts with `inFlight` waiting at any time, for `forMs`; latencies in ms. */
@@ -29,20 +30,6 @@ async function accepts(journal: SqliteJournal, inFlight: number, forMs: number):
     }
   }))
   return { latencies, seconds: (performance.now() - start) / 1000 }
-}
-
-/** One page written and flushed, on the journal's disk; ms each. */
-function fdatasyncs(folder: string, count: number): number[] {
-  const fd = openSync(join(folder, 'fdatasync.bin'), 'w')
-  const page = Buffer.alloc(4096, 1)
-  try {
-    return Array.from({ length: count }, (_, i) => {
-      writeSync(fd, page, 0, page.length, (i % 64) * page.length)
-      const start = performance.now()
-      fdatasyncSync(fd)
-      return performance.now() - start
-    })
-  } finally { closeSync(fd) }
 }
 
 /** The journal with group commit against the same journal with one transaction for each accept, taking turns. */
@@ -79,22 +66,20 @@ const measure: Measure = {
       for (const { journal } of kinds) await journal.stop()
       rmSync(folder, { recursive: true, force: true })
     }
-    flushes.sort((a, b) => a - b)
-    const flushMs = quantile(flushes, 0.5)
+    const flushMs = quantileOf(flushes, 0.5)
     const rows: Row[] = [
       { metric: 'one fdatasync of 4 KiB on this disk, p50', value: round(flushMs, 3), unit: 'ms' },
-      { metric: 'one fdatasync of 4 KiB on this disk, p99', value: round(quantile(flushes, 0.99), 3), unit: 'ms' },
+      { metric: 'one fdatasync of 4 KiB on this disk, p99', value: round(quantileOf(flushes, 0.99), 3), unit: 'ms' },
     ]
     for (const inFlight of IN_FLIGHT) for (const { name } of kinds) {
       const key = `${name}, ${inFlight} in flight`
       const sum = results.get(key)
       if (!sum) continue
-      sum.latencies.sort((a, b) => a - b)
       const perS = sum.latencies.length / sum.seconds
-      const p99 = quantile(sum.latencies, 0.99)
+      const p99 = quantileOf(sum.latencies, 0.99)
       const judged = inFlight === 64 && name === 'group commit'
       rows.push({ metric: key, value: Math.round(perS), unit: 'accepts/s', ...(judged ? { goal: `≥ ${GOAL_PER_S}`, holds: perS >= GOAL_PER_S } : {}) })
-      rows.push({ metric: `${key}, p50`, value: round(quantile(sum.latencies, 0.5)), unit: 'ms' })
+      rows.push({ metric: `${key}, p50`, value: round(quantileOf(sum.latencies, 0.5)), unit: 'ms' })
       rows.push({ metric: `${key}, p99`, value: round(p99), unit: 'ms', ...(judged ? { goal: `≤ ${GOAL_FSYNCS} × one fdatasync = ${round(GOAL_FSYNCS * flushMs)} ms`, holds: p99 <= GOAL_FSYNCS * flushMs } : {}) })
     }
     return rows

@@ -1,11 +1,5 @@
+import { table } from '../appliance/gateway/table.ts'
 import type { Row } from './harness.ts'
-
-/** A table of text, columns two spaces apart; `right` names the columns that are numbers. */
-export function table(head: string[], lines: string[][], right: readonly number[] = []): string {
-  const widths = head.map((title, column) => Math.max(title.length, ...lines.map((line) => (line[column] ?? '').length)))
-  const render = (cells: string[]) => cells.map((cell, column) => right.includes(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)).join('  ').trimEnd()
-  return [render(head), widths.map((width) => '─'.repeat(width)).join('  '), ...lines.map(render)].join('\n')
-}
 
 /** Three significant digits below 1000, whole numbers above; what could not be measured is a dash. */
 export function figure(value: Row['value']): string {
@@ -16,8 +10,8 @@ export function figure(value: Row['value']): string {
 
 /** The rows of a measure: metric, value, unit, goal, whether it holds. */
 export const rowsTable = (rows: readonly Row[]): string => table(
-  ['metric', 'value', 'unit', 'goal', ''],
   rows.map((row) => [row.metric, figure(row.value), row.unit, row.goal ?? '', row.holds === undefined ? '' : row.holds ? '✓' : '✗']),
+  ['metric', 'value', 'unit', 'goal', ''],
   [1],
 )
 

@@ -6,15 +6,14 @@ import { Nlu } from '../appliance/understand/nlu.ts'
 import { corpusOf } from '../appliance/understand/proposer.ts'
 import { judge, parseLine, Score } from '../appliance/understand/score.ts'
 import type { Measure, Row } from './harness.ts'
+import { quantile } from './table.ts'
 
 /** What each is worth, and its first score, stands at its head. */
 const HELD_OUT = ['held-out.tsv', 'held-out-blind.tsv'].map((name) => fileURLToPath(new URL(`../appliance/understand/${name}`, import.meta.url)))
 /** Below this nlp.js on its own says nothing: its documentation's usual threshold. */
 const PEER_THRESHOLD = 0.5
 
-const quantile = (sorted: readonly number[], q: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? null
 const rounded = (value: number | null, digits = 3) => value === null ? null : Number(value.toFixed(digits))
-const ascending = (list: number[]) => list.sort((a, b) => a - b)
 const megabytes = () => { globalThis.gc?.(); return process.memoryUsage().rss / 1e6 }
 
 const measure: Measure = {
@@ -60,7 +59,7 @@ const measure: Measure = {
         if (expected.type === null) { if (taken) file.peer.falseAccepts += 1 } else if (taken === expected.type) file.peer.right += 1
       }
     }
-    const medians = (rounds: number[][]) => ascending(rounds.flatMap((each) => quantile(ascending(each), 0.5) ?? []))
+    const medians = (rounds: number[][]) => rounds.flatMap((each) => quantile(each, 0.5) ?? [])
     const oursMs = medians(oursRounds)
     const peerMs = medians(peerRounds)
     const p99 = quantile(oursMs, 0.99)

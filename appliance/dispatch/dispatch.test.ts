@@ -309,15 +309,21 @@ test('a motion answered as not accepted while the disk hung is ended when the di
   t.is(box.device.executed.length, 0)
 })
 
+/** A box that was started again after it had claimed a motion; `past` is what the device says became of it. */
+async function restartedWhileMoving(t: ExecutionContext, past: PastOutcome) {
+  const before = await open(t)
+  const envelope = move(before)
+  await before.service.submit(envelope, operator)
+  await before.journal.claim(envelope.id, { node: 'n', device: 'rover', epoch: 1 })
+  await before.journal.stop()
+  const after = await open(t, before.dir)
+  after.device.past = past
+  return { after, envelope }
+}
+
 for (const [past, expected] of [['succeeded', ['succeeded']], ['failed', ['failed', 'INTERRUPTED']], ['unknown', ['failed', 'OUTCOME_UNKNOWN']]] as [PastOutcome, string[]][]) {
   test(`after a restart a command the device calls ${past} is not sent again`, async (t) => {
-    const before = await open(t)
-    const envelope = move(before)
-    await before.service.submit(envelope, operator)
-    await before.journal.claim(envelope.id, { node: 'n', device: 'rover', epoch: 1 })
-    await before.journal.stop()
-    const after = await open(t, before.dir)
-    after.device.past = past
+    const { after, envelope } = await restartedWhileMoving(t, past)
     const final = finalOf(after, envelope.id)
     await recover({ ...after, drivers: [after.device], clock, reachable: async () => true })
     after.dispatcher.start()
@@ -328,13 +334,7 @@ for (const [past, expected] of [['succeeded', ['succeeded']], ['failed', ['faile
 }
 
 test('after a restart a command the device never received is sent, under the new epoch', async (t) => {
-  const before = await open(t)
-  const envelope = move(before)
-  await before.service.submit(envelope, operator)
-  await before.journal.claim(envelope.id, { node: 'n', device: 'rover', epoch: 1 })
-  await before.journal.stop()
-  const after = await open(t, before.dir)
-  after.device.past = 'never-received'
+  const { after, envelope } = await restartedWhileMoving(t, 'never-received')
   const final = finalOf(after, envelope.id)
   after.dispatcher.start()
   await recover({ ...after, drivers: [after.device], clock, reachable: async () => true })

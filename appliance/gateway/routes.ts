@@ -54,7 +54,7 @@ export function controlRoutes(p: RouteParts): Record<string, ControlRoute> {
     'GET /events': ({ query, signal }) => events(p.feed, query, signal),
     'POST /listen': ({ body, signal }) => {
       const { file, device } = (body ?? {}) as { file?: unknown; device?: unknown }
-      if (!p.ears) throw new MtorError('SPEECH_DOWN', 'speech is switched off in the configuration (speech.enabled)')
+      if (!p.ears) throw new MtorError('SPEECH_DOWN', 'speech is switched off in the configuration', { hint: 'Set speech.enabled to true and start again.' })
       return file === undefined ? listenDevice(p, p.ears, text(device, 'device', 200), signal) : listenFile(p, p.ears, text(file, 'file', 4096), signal)
     },
   }

@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../../appliance/contracts/clock.ts'
 import { MtorError, toMtorError } from '../../../appliance/contracts/errors.ts'
+import { mulberry32 } from '../../../appliance/contracts/random.ts'
 import { ControlSocket, type ControlCommand } from './control.ts'
 import { Controller, LATE_TICK_MS } from './controller.ts'
 import { DIRECTIONS, Line, NO_FAULTS } from './line.ts'
@@ -35,17 +36,6 @@ function number(text: string | undefined, name: string, fallback: number, low: n
   return value
 }
 
-/** mulberry32: a small seeded generator, uniform in [0, 1). */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 /** Two controllers must not share one memory: waits until a former simulator with this control socket has ended. */
 function formerGone(controlPath: string): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -68,7 +58,7 @@ async function main(): Promise<void> {
   const { link } = values
   const controlPath = values.control ?? `${link}.control`
   const clock = systemClock
-  const random = seeded(number(values.seed, 'seed', 1, 0, 2 ** 32 - 1))
+  const random = mulberry32(number(values.seed, 'seed', 1, 0, 2 ** 32 - 1))
   const logFd = values.log === undefined ? 2 : openSync(values.log, 'a', 0o644)
   const memory = new Memory(values.state)
   const motion = new Motion(random)
