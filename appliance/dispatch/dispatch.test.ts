@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CommandOptions, Driver, PastOutcome } from '../../drivers/port.ts'
-import { systemClock as clock } from '../contracts/clock.ts'
+import { ManualClock, systemClock as clock, type Clock } from '../contracts/clock.ts'
 import { MtorError } from '../contracts/errors.ts'
 import { isFinal, type DeviceTicket, type IntentEvent } from '../contracts/events.ts'
 import { Hub } from '../contracts/hub.ts'
@@ -42,9 +42,9 @@ class ScriptedDevice implements Driver {
 interface Box { dir: string; hub: Hub; journal: SqliteJournal; guard: Guard; device: ScriptedDevice; dispatcher: Dispatcher; service: IntentService; events: IntentEvent[]; runs: Map<string, (context: SkillContext) => Promise<SkillResult>> }
 const operator: Identity = { client: 'test', role: 'operator', kind: 'cli' }
 
-async function open(t: ExecutionContext, dir = mkdtempSync(join(tmpdir(), 'mtor-dispatch-')), options: { maxUnfinished?: number; requestTimeoutMs?: number } = {}): Promise<Box> {
+async function open(t: ExecutionContext, dir = mkdtempSync(join(tmpdir(), 'mtor-dispatch-')), options: { maxUnfinished?: number; journalClock?: Clock } = {}): Promise<Box> {
   const hub = new Hub(clock, 'n')
-  const journal = new SqliteJournal({ file: join(dir, 'j.sqlite'), clock, maxFinished: 1000, archiveMaxBytes: 1e7, requestTimeoutMs: options.requestTimeoutMs, onEvent: (event) => hub.system(event) })
+  const journal = new SqliteJournal({ file: join(dir, 'j.sqlite'), clock: options.journalClock ?? clock, maxFinished: 1000, archiveMaxBytes: 1e7, onEvent: (event) => hub.system(event) })
   await journal.start()
   hub.boot = await journal.boot('boot-a')
   const guard = new Guard({ hub, clock, values: journal, arming: 'automatic', initialMode: 'normal' })
@@ -297,13 +297,18 @@ test('what the journal got while it was answered as unavailable is carried out w
 })
 
 test('a motion answered as not accepted while the disk hung is ended when the disk is back, not left for the next start', async (t) => {
-  const box = await open(t, undefined, { requestTimeoutMs: 100 })
+  const journalClock = new ManualClock()
+  const box = await open(t, undefined, { journalClock })
   endUntoldWhenBack(box)
   box.dispatcher.start()
   const envelope = move(box)
   const final = finalOf(box, envelope.id)
   const release = box.journal.stallForTest()
-  t.is((await box.service.submit(envelope, operator)).code, 'JOURNAL_UNAVAILABLE')
+  const receipt = box.service.submit(envelope, operator)
+  let answered = false
+  void receipt.then(() => { answered = true })
+  while (!answered) await journalClock.advance(1_000)
+  t.is((await receipt).code, 'JOURNAL_UNAVAILABLE')
   release()
   t.like(await final, { state: 'failed', code: 'JOURNAL_UNAVAILABLE' })
   t.is(box.device.executed.length, 0)
