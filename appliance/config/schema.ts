@@ -95,7 +95,7 @@ export const Config = part({
   realm: Type.String({ ...NodeName, default: 'home' }),
   node: Type.Optional(NodeName),
   stateDir: Type.String({ default: 'state', description: 'Journal, certificates, notes; relative to the folder of this file (without a file: of the project)' }),
-  runDir: Type.Optional(Type.String({ description: 'Sockets and links; left out: <stateDir>/run. UNIX socket paths must stay under 100 characters' })),
+  runDir: Type.Optional(Type.String({ description: 'Sockets and links; left out: <stateDir>/run. the path of a UNIX socket has at most 107 bytes' })),
   log: part({ level: Type.Enum(['debug', 'info', 'warn', 'error'], { default: 'info' }) }, 'Log'),
   bus: BusConfig,
   journal: JournalConfig,

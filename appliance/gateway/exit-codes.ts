@@ -5,7 +5,7 @@ export const EXIT = {
   done: { code: 0, meaning: 'done' },
   failed: { code: 1, meaning: 'accepted, but it failed, expired or was aborted; or a check found something wrong' },
   usage: { code: 2, meaning: 'the command line, a file or the configuration is wrong' },
-  notRunning: { code: 3, meaning: 'the daemon is not running' },
+  notRunning: { code: 3, meaning: 'the daemon is not running, or ended before it had answered' },
   rejected: { code: 4, meaning: 'the intent was rejected; the code says why' },
   notUnderstood: { code: 5, meaning: 'not understood' },
   asked: { code: 6, meaning: 'the box asks back; answer with another "mtor say" in the same session' },
