@@ -9,7 +9,7 @@ export interface Sighting {
   endS: number
 }
 
-/** Thresholds; see docs and bench/wake.ts for what they were tuned on. */
+/** Thresholds; measure a change with bench/wake.ts on recorded people. */
 export interface WakeTuning {
   /** Posterior of the wake word against garbage alone. */
   minConfidence: number
@@ -21,8 +21,8 @@ export interface WakeTuning {
   maxGarbageBeforeS: number
   /** Posterior of the wake word among words that sound like it. */
   minAmongDecoys: number
-  /** The open vocabulary is believed that it was another word from here on; above 1 it is not asked. */
-  vetoConfidence: number
+  /** The open vocabulary is believed from here on, and a decoy is beyond doubt; above 1 neither is asked. */
+  sureConfidence: number
   /** Posterior of "stop" among words that sound like it; the same where it was the only word, and while the box itself is speaking. */
   minStop: number
   minStopAlone: number
@@ -31,7 +31,7 @@ export interface WakeTuning {
   minStopS: number
 }
 
-export const VOSK_TUNING: WakeTuning = { minConfidence: 0.98, minWordS: 0.45, maxOnsetS: 0.5, maxGarbageBeforeS: 0, minAmongDecoys: 0.45, vetoConfidence: 0.9, minStop: 0.55, minStopAlone: 0.4, minStopWhileSpeaking: 0.95, minStopS: 0.2 }
+export const VOSK_TUNING: WakeTuning = { minConfidence: 0.98, minWordS: 0.45, maxOnsetS: 0.5, maxGarbageBeforeS: 0, minAmongDecoys: 0.45, sureConfidence: 0.9, minStop: 0.55, minStopAlone: 0.4, minStopWhileSpeaking: 0.95, minStopS: 0.2 }
 
 /**
  * Second stage of wake and stop words. The first stage (the streaming recogniser of `SPOT_PHRASES`) hears every
@@ -61,16 +61,20 @@ export class WakeCheck {
 
   /** Does this utterance open with the wake word? `onsetS`: where voice activity began in `audio`. Cheapest test first. */
   async wake(audio: Int16Array, onsetS: number): Promise<Sighting | undefined> {
-    const { minConfidence, minWordS, maxOnsetS, maxGarbageBeforeS, minAmongDecoys, vetoConfidence } = this.#tuning
+    const { minConfidence, minWordS, maxOnsetS, maxGarbageBeforeS, minAmongDecoys, sureConfidence } = this.#tuning
     const first = ({ words }: Transcript) => words.find((w) => w.word !== GARBAGE || w.endS - w.startS > maxGarbageBeforeS)
     const word = first(await decode(this.#strict, audio))
     if (word?.word !== WAKE_WORD || word.confidence < minConfidence || word.endS - word.startS < minWordS || word.startS - onsetS > maxOnsetS) return undefined
     const among = first(await decode(this.#decoys, audio))
-    if (among?.word !== WAKE_WORD || among.confidence < minAmongDecoys) return undefined
-    if (vetoConfidence <= 1) {
+    if (!among) return undefined
+    const clear = among.word === WAKE_WORD && among.confidence >= minAmongDecoys
+    // The decoys include pieces of the wake word itself: where they are in doubt, the open vocabulary decides.
+    if (!clear && (among.confidence >= sureConfidence || !WAKE_VETO.has(among.word))) return undefined
+    if (sureConfidence <= 1) {
       const heard = (await decode(await this.#open(), audio)).words.find((w) => overlaps(w, word))
-      if (heard && WAKE_VETO.has(heard.word) && heard.confidence >= vetoConfidence) return undefined
-    }
+      const sure = heard !== undefined && heard.confidence >= sureConfidence
+      if (clear ? sure && WAKE_VETO.has(heard.word) : !sure || heard.word !== WAKE_WORD) return undefined
+    } else if (!clear) return undefined
     return { confidence: Math.min(word.confidence, among.confidence), startS: word.startS, endS: word.endS }
   }
 

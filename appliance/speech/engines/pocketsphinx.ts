@@ -20,7 +20,7 @@ const garbageWord = (phone: string) => `garbage_${phone.toLowerCase()}`
 const HINT = 'apt-get install pocketsphinx pocketsphinx-en-us'
 
 /** Its posteriors are flatter than Vosk's, and it has no equal to Vosk's open vocabulary to veto with. */
-export const POCKETSPHINX_TUNING: WakeTuning = { minConfidence: 0, minWordS: 0.4, maxOnsetS: 0.6, maxGarbageBeforeS: 0.5, minAmongDecoys: 0, vetoConfidence: 2, minStop: 0.8, minStopAlone: 0.5, minStopWhileSpeaking: 0.95, minStopS: 0.25 }
+export const POCKETSPHINX_TUNING: WakeTuning = { minConfidence: 0, minWordS: 0.4, maxOnsetS: 0.6, maxGarbageBeforeS: 0.5, minAmongDecoys: 0, sureConfidence: 2, minStop: 0.8, minStopAlone: 0.5, minStopWhileSpeaking: 0.95, minStopS: 0.25 }
 export const POCKETSPHINX_COMMANDS: CommandTuning = { minMean: 0, minWord: 0, minMeanOfPrefix: 0, minWordOfPrefix: 0, maxGarbage: 0.3, minCover: 0.45 }
 
 type Handle = unknown
