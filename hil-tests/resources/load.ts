@@ -1,5 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
-import { connect, type MqttClient } from 'mqtt'
+import { connect as connectTcp } from 'node:net'
+import { PassThrough } from 'node:stream'
+import { connect, MqttClient } from 'mqtt'
 import { systemClock as clock } from '../../appliance/contracts/clock.ts'
 import { PROTOCOL_VERSION, type Envelope } from '../../appliance/contracts/envelope.ts'
 import { uuidv7 } from '../../appliance/contracts/ids.ts'
@@ -19,10 +21,15 @@ const TOTAL = MIX.reduce((sum, [weight]) => sum + weight, 0)
 /**
  * A client that submits intents over MQTT with QoS 1, as an integrator's would: what is not acknowledged is sent again
  * by the MQTT library after a reconnect. Its log says what it submitted, what was acknowledged, and every receipt.
+ *
+ * Receipts are heard on a connection of their own, and nothing is sent before that one has subscribed: the library sends
+ * again before it subscribes again, so on one connection the receipts of what it sends again after a kill go to nobody.
  */
 export class IntentLoad {
   readonly #o: { url: string; logFile: string; random: () => number; perSecond: number; realm: string }
   #client: MqttClient | undefined
+  #ears: MqttClient | undefined
+  #isHearing = false
   #fd = -1
   #timer: NodeJS.Timeout | undefined
   #open = 0
@@ -34,12 +41,15 @@ export class IntentLoad {
   async start(): Promise<void> {
     const topics = topicsOf(this.#o.realm)
     this.#fd = openSync(this.#o.logFile, 'a')
-    const client = connect(this.#o.url, { clientId: 'load', clean: false, reconnectPeriod: 100, connectTimeout: 5_000, queueQoSZero: false })
-    this.#client = client
-    client.on('error', () => { /* Expected while the daemon is down: the library connects again. */ })
-    client.on('message', (_, payload) => { this.#log({ fact: 'receipt', receipt: JSON.parse(payload.toString()) as unknown }) })
+    const options = { reconnectPeriod: 100, connectTimeout: 5_000, queueQoSZero: false }
+    const ears = this.#ears = connect(this.#o.url, { ...options, clientId: 'load-ears', resubscribe: false })
+    ears.on('message', (_, payload) => { this.#log({ fact: 'receipt', receipt: JSON.parse(payload.toString()) as unknown }) })
+    ears.on('connect', () => { ears.subscribe(`${topics.root}/intent/+/receipt`, { qos: 1 }, (error) => { this.#isHearing = !error }) })
+    ears.on('close', () => { this.#isHearing = false })
+    const { hostname, port } = new URL(this.#o.url)
+    const client = this.#client = new MqttClient(() => this.#isHearing ? connectTcp(Number(port), hostname) : new PassThrough().destroy(), { ...options, clientId: 'load', clean: false, protocolVersion: 4 })
+    for (const either of [ears, client]) either.on('error', () => { /* Expected while the daemon is down: the library connects again. */ })
     await new Promise<void>((done) => client.once('connect', () => done()))
-    await client.subscribeAsync(`${topics.root}/intent/+/receipt`, { qos: 1 })
     this.#timer = setInterval(() => { if (this.#open < 64) this.#submit(topics.submit) }, 1000 / this.#o.perSecond)
   }
 
@@ -73,8 +83,8 @@ export class IntentLoad {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    await this.#client?.endAsync(true)
-    this.#client = undefined
+    await Promise.all([this.#client?.endAsync(true), this.#ears?.endAsync(true)])
+    this.#client = this.#ears = undefined
     if (this.#fd >= 0) closeSync(this.#fd)
     this.#fd = -1
   }
