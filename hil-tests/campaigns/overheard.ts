@@ -10,7 +10,7 @@ import { Bench } from '../resources/bench.ts'
 
 const run = promisify(execFile)
 /** Debian's asterisk-core-sounds-en-*: people reading announcements. */
-const SPEECH = '/usr/share/asterisk/sounds/en*/**/*.{wav,gsm,g722,sln16}'
+const SPEECH = '/usr/share/asterisk/sounds/en*/**/*.{wav,gsm}'
 
 /** Speech that is not for the box, through the real capture path in real time: it must not wake and not act. */
 const overheard: Measure = {
