@@ -29,6 +29,7 @@ export class Appliance {
   readonly #settings: Record<string, unknown>
   #child: ChildProcess | undefined
   #wanted = false
+  #restartMs = RESTART_MS
   #port = 0
   #exited: Promise<void> = Promise.resolve()
   #out = -1
@@ -71,7 +72,11 @@ export class Appliance {
     const child = spawn(process.execPath, ['--no-warnings', ...DAEMON_FLAGS, MAIN, '--config', this.configFile, ...(this.#firstLight ? [] : ['--no-first-light'])], { stdio: ['ignore', this.#out, this.#out], env: { ...environment, MTOR_JOURNAL_FAULT_FILE: this.#faultFile } })
     this.#child = child
     this.#exited = new Promise((done) => {
-      child.once('exit', () => { done(); if (this.#wanted) setTimeout(() => { if (this.#wanted) this.#spawn() }, RESTART_MS) })
+      child.once('exit', () => {
+        done()
+        if (this.#wanted) setTimeout(() => { if (this.#wanted) this.#spawn() }, this.#restartMs)
+        this.#restartMs = RESTART_MS
+      })
     })
   }
 
@@ -97,8 +102,11 @@ export class Appliance {
     }
   }
 
-  /** Kills the daemon at once, without a chance to clean up; it is started again by itself. */
-  killCore(): void { this.#child?.kill('SIGKILL') }
+  /** Kills the daemon at once, without a chance to clean up; it is started again by itself after `restartMs`. */
+  killCore(restartMs = RESTART_MS): void {
+    this.#restartMs = restartMs
+    this.#child?.kill('SIGKILL')
+  }
 
   /** From its next transaction on the journal stands still for this long, as on a disk that hangs. */
   stallJournal(stallMs: number): void {
