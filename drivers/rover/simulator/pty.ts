@@ -42,7 +42,7 @@ export class Pty {
   /** Makes the terminal and points the link at it. */
   plug(): void {
     if (this.#master) return
-    const fd: number = posixOpenpt(constants.O_RDWR | constants.O_NOCTTY | O_CLOEXEC)
+    const fd: number = posixOpenpt(constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK | O_CLOEXEC)
     check('posix_openpt', fd < 0)
     check('grantpt', grantpt(fd) !== 0)
     check('unlockpt', unlockpt(fd) !== 0)
