@@ -42,7 +42,13 @@ Keys while it runs in a terminal: space, s or Esc = EMERGENCY STOP; q or Ctrl-C 
 /** How long the restart waits for a device before it gives up asking what became of a command. */
 const RECOVERY_REACH_MS = 15_000
 
-const { values: flags } = parseArgs({ options: { config: { type: 'string' }, 'no-first-light': { type: 'boolean' }, help: { type: 'boolean' } } })
+function flagsOf() {
+  try { return parseArgs({ options: { config: { type: 'string' }, 'no-first-light': { type: 'boolean' }, help: { type: 'boolean' } } }).values } catch (error) {
+    console.error(`mtor: USAGE: ${(error as Error).message}\n${USAGE}`)
+    process.exit(2)
+  }
+}
+const flags = flagsOf()
 if (flags.help) { console.log(USAGE); process.exit(0) }
 
 const startedMs = performance.now()
