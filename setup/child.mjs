@@ -7,7 +7,11 @@ import { root } from './setup.mjs'
  * Environment of everything that runs with Node 24: stripped and compiled sources are kept between runs, which saves
  * each process about 30 MB (the stripper is not loaded) and the command line a third of its time.
  */
-export const environment = { ...process.env, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(root, '.cache/compiled') }
+export const environment = {
+  ...process.env, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(root, '.cache/compiled'),
+  // Two heaps of the C library instead of eight a core: the recogniser's many buffers leave 40 MB less behind. @see mallopt(3)
+  MALLOC_ARENA_MAX: process.env.MALLOC_ARENA_MAX ?? '2',
+}
 
 /** Young generations of 1 MB instead of 16: at rest the core needs about 30 MB less, under load 80. */
 export const DAEMON_FLAGS = ['--max-semi-space-size=1']
