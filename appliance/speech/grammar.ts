@@ -6,6 +6,8 @@ export interface CommandGrammar {
   words: readonly string[]
   /** Beginnings after which anything may be said. */
   freeTextLeads: readonly string[]
+  /** Sentences as people say them: they weigh more than what the templates merely allow. */
+  usual?: readonly string[]
 }
 
 export const WAKE_WORD = 'computer'
@@ -26,6 +28,9 @@ export const WAKE_VETO: ReadonlySet<string> = new Set(['computers', "computer's"
 
 /** Words that sound like "stop". */
 export const STOP_DECOYS = [...STOP_PHRASES, 'start', 'star', 'smart', 'top', 'shop', 'step', 'stock', 'stopped', 'stops', 'spot', 'story', 'stand', 'drop', 'pop'] as const
+
+/** Of 160 sentences of five synthetic voices 125 were right with 0, 132 with 2 and with 6. */
+const USUAL_WEIGHT = 2
 
 /** The phrases of which the engine knows every word; the others could only be misheard. */
 export function phrasesFor(engine: SpeechEngine, phrases: readonly string[]): string[] {
@@ -49,7 +54,9 @@ export function commandPhrases(engine: SpeechEngine, grammar: CommandGrammar): s
     const first = phrase.slice(0, (phrase + ' ').indexOf(' '))
     if (!byFirstWord.has(first)) byFirstWord.set(first, phrase)
   }
-  return [...phrases, WAKE_WORD, ...[...byFirstWord.values()].map((phrase) => `${WAKE_WORD} ${phrase}`)]
+  // The engines count how often words follow each other in the phrases: what stands there again is likelier.
+  const usual = phrasesFor(engine, grammar.usual ?? []).flatMap((phrase) => [phrase, `${WAKE_WORD} ${phrase}`])
+  return [...phrases, WAKE_WORD, ...[...byFirstWord.values()].map((phrase) => `${WAKE_WORD} ${phrase}`), ...Array.from({ length: USUAL_WEIGHT }, () => usual).flat()]
 }
 
 /** The lead that `text` begins with, or undefined. Longest first. */

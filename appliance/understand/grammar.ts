@@ -11,6 +11,8 @@ export interface SpeechGrammar {
   words: string[]
   /** Beginnings after which anything may be said: what follows is decoded with an open vocabulary. */
   freeTextLeads: string[]
+  /** Sentences as people say them (the tests of the intent files), in words of the grammar: likelier than what templates merely allow. */
+  usual: string[]
 }
 
 const MAX_PHRASES = 3_000
@@ -125,8 +127,11 @@ export function speechGrammar(catalogue: Catalogue): SpeechGrammar {
   }
   // What is written in digits is said in words.
   const list = [...chosen].filter((phrase) => phrase !== '' && !/\d/.test(phrase))
+  const words = new Set(list.flatMap((phrase) => phrase.split(' ')))
+  const usual = catalogue.tests.map(({ say }) => american(say.toLowerCase().replaceAll(/[.,!?:]/g, '').trim()))
   return {
-    phrases: list, words: [...new Set(list.flatMap((phrase) => phrase.split(' ')))].sort(),
+    phrases: list, words: [...words].sort(),
+    usual: [...new Set(usual)].filter((sentence) => sentence.split(' ').every((word) => words.has(word))),
     // "log" already opens what "log that" would.
     freeTextLeads: [...leads].filter((lead) => !lead.split(' ').some((_, index, words) => index > 0 && leads.has(words.slice(0, index).join(' ')))).sort(),
   }
