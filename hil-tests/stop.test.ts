@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 import { resolve } from 'node:path'
 import { connectAsync } from 'mqtt'
 import { generate } from 'mqtt-packet'
+import { MtorError } from '../appliance/contracts/errors.ts'
 import { topicsOf } from '../appliance/contracts/topics.ts'
 import { stopAllLines } from '../appliance/guard/last-resort.ts'
 import { requestStop } from '../appliance/guard/stop-socket.ts'
@@ -16,20 +17,28 @@ let bench: Bench
 test.before(async () => { bench = await Bench.open() })
 test.after.always(async () => { await bench?.close() })
 
-/** Waits for a fact of the controller's log that came after `from`. */
+/** Waits for a fact of the controller's log that came after `from`. @throws MtorError DEADLINE with what came instead */
 async function fact(from: number, matches: (f: Record<string, unknown>) => boolean): Promise<Record<string, unknown>> {
+  const until = performance.now() + 30_000
   for (;;) {
-    const found = bench.controllerFacts().slice(from).find(matches)
+    const facts = bench.controllerFacts().slice(from)
+    const found = facts.find(matches)
     if (found) return found
+    if (performance.now() > until) throw new MtorError('DEADLINE', `the controller's log has no such fact: ${JSON.stringify({ facts, told })}`)
     await new Promise((done) => setTimeout(done, 20))
   }
 }
+
+/** What the box told of the last command, and the promise of its end. */
+let told: Record<string, unknown>[] = []
+let ended: Promise<void> = Promise.resolve()
 
 /** Sets the rover in motion for far longer than the test lasts; returns where its log was before. */
 async function underWay(): Promise<number> {
   const from = bench.controllerFacts().length
   const turns = bench.appliance.control.lines('POST', '/say', { text: 'drive forward fifty metres' })
-  void (async () => { try { for await (const _ of turns) { /* Read to its end. */ } } catch { /* The daemon may be killed meanwhile. */ } })()
+  told = []
+  ended = (async () => { try { for await (const turn of turns) told.push(turn) } catch { /* The daemon may be killed meanwhile. */ } })()
   await fact(from, (f) => f.fact === 'motion.start')
   return from
 }
@@ -83,6 +92,10 @@ test.serial('STOP-004 with the daemon frozen the stop frame is written to the li
     t.is(answer?.by, 'line')
     t.is((await stopped(from)).cause, 'stop', 'not the dead man: the frame was first')
   } finally { process.kill(pid!, 'SIGCONT') }
+  // Awake, it still finds the stop that it had not confirmed: the next command would be ended by it.
+  const late = await requestStop({ socketPath: bench.appliance.stopSocket, reason: 'test', timeoutMs: 30_000 })
+  t.is(late?.by, 'daemon')
+  await ended
 })
 
 test.serial('STOP-005 with the daemon killed the wheels stand still by themselves', async (t) => {
