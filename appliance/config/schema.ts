@@ -85,6 +85,55 @@ export const SpeechConfig = part({
   }, 'Audio is kept nowhere unless the operator turns it on'),
 }, 'Hearing and speaking')
 
+export const InferenceConfig = part({
+  modelsDir: Type.String({ default: 'models', description: 'The model store; relative to the folder of the project, so that all nodes on a machine share it' }),
+  copyDir: Type.Optional(Type.String({ description: 'Second copy of every model, from which damaged files are repaired; best on another disk. Left out: copy/ in the store' })),
+  scrubPeriodMs: ms(24 * 3600_000, 'How often all files of models are hashed again', 1_000, 30 * 24 * 3600_000),
+  providers: Type.Array(Type.String(), { default: ['tensorrt', 'cuda', 'webgpu', 'cpu'], description: 'Execution providers in the order in which they are tried' }),
+  workers: Type.Integer({ default: 1, minimum: 1, maximum: 16, description: 'Worker processes of each group' }),
+  standby: Type.Boolean({ default: false, description: 'A further worker of each group is kept loaded: a hang then costs no cold start' }),
+  threads: Type.Integer({ default: 0, minimum: 0, maximum: 64, description: 'Threads of one run; 0: the cores, shared among the workers' }),
+  maxRssMB: Type.Integer({ default: 900, minimum: 100, description: 'A worker that takes more is replaced between requests' }),
+  maxGpuMB: Type.Optional(Type.Integer({ minimum: 100, description: 'Likewise for GPU memory, where it can be read' })),
+  maxQueue: Type.Integer({ default: 64, minimum: 1, maximum: 10_000, description: 'More waiting requests of a group: BUSY' }),
+  idleProofMs: ms(5_000, 'A worker with nothing to do proves itself this often', 100, 3600_000),
+  models: Type.Record(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,47}$' }), part({
+    providers: Type.Optional(Type.Array(Type.String())),
+    vote: Type.Optional(Type.Integer({ minimum: 1, maximum: 9 })),
+    timeoutMs: Type.Optional(ms(1_000, 'One run at the most', 10)),
+  }, 'What differs for one model'), { default: {} }),
+}, 'Models and the worker processes that run them')
+
+export const VisionConfig = part({
+  camera: Type.String({ default: 'auto', description: 'auto: the first V4L2 camera; none; v4l2:/dev/video0; csi:0 (Jetson); directory:PATH (pictures in turn); rtsp://… or http(s)://… (a still or a stream)' }),
+  widthPx: Type.Integer({ default: 1280, minimum: 64, maximum: 8192 }),
+  heightPx: Type.Integer({ default: 720, minimum: 64, maximum: 8192 }),
+  framesDir: Type.String({ default: 'frames', description: 'Ring of pictures, in the state folder unless absolute' }),
+  maxFrames: Type.Integer({ default: 200, minimum: 2, maximum: 100_000, description: 'The oldest picture is dropped beyond this' }),
+  detector: Type.String({ default: 'centernet-coco' }),
+  reader: Type.String({ default: 'tesseract-eng' }),
+  minScore: Type.Number({ default: 0.4, minimum: 0.05, maximum: 0.95, description: 'Less certain objects are not told' }),
+  watchPeriodMs: ms(1_000, 'While watching, a picture is looked at this often', 100, 3600_000),
+}, 'Seeing')
+
+export const GovernorConfig = part({
+  enabled: Type.Boolean({ default: true }),
+  periodMs: ms(2_000, 'How often the sensors are read', 100, 60_000),
+  thermalDir: Type.String({ default: '/sys/class/thermal', description: 'Where the kernel shows temperatures' }),
+  cpuDir: Type.String({ default: '/sys/devices/system/cpu', description: 'Where the kernel shows clocks and throttling' }),
+  powerDir: Type.String({ default: '/sys/class/power_supply', description: 'Where the kernel shows supplies and batteries' }),
+  steps: Type.Array(part({
+    aboveC: Type.Number({ minimum: 0, maximum: 150 }),
+    frameRateFactor: Type.Number({ minimum: 0.01, maximum: 1 }),
+    sizePx: Type.Optional(Type.Integer({ minimum: 64, maximum: 4096, description: 'Side of the square that the detector looks at' })),
+    excludeProviders: Type.Optional(Type.Array(Type.String())),
+  }, 'From this temperature on'), { default: [
+    { aboveC: 75, frameRateFactor: 0.5 }, { aboveC: 82, frameRateFactor: 0.25, sizePx: 384 }, { aboveC: 88, frameRateFactor: 0.1, sizePx: 256 },
+  ] }),
+  hysteresisC: Type.Number({ default: 4, minimum: 0.5, maximum: 30, description: 'A step is left this much below where it began' }),
+  holdMs: ms(10_000, 'and after it was so for this long', 0),
+}, 'Lowers the load of inference before the board throttles')
+
 export const UnderstandConfig = part({
   directories: Type.Array(Type.String(), { default: [], description: 'Folders with further intent files (YAML)' }),
   proposals: Type.Boolean({ default: true, description: 'Ask "Did you mean …?" for what no template matches' }),
@@ -104,6 +153,9 @@ export const Config = part({
   devices: Type.Array(DeviceConfig, { default: [{ id: 'rover', driver: 'rover', port: 'simulated', baudRate: 115_200 }] }),
   speech: SpeechConfig,
   understand: UnderstandConfig,
+  inference: InferenceConfig,
+  vision: VisionConfig,
+  governor: GovernorConfig,
   sequences: Type.Record(Type.String({ pattern: '^[a-z0-9 ]{1,40}$' }), Type.Array(part({
     type: Type.String(), slots: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
   }, 'One step'), { minItems: 1, maxItems: 50 }), { default: { square: [1, 2, 3, 4].flatMap(() => [{ type: 'drive.move', slots: { distanceM: 0.5 } }, { type: 'drive.turn', slots: { angleDeg: 90 } }]) } }),
@@ -117,4 +169,7 @@ export type DispatchConfig = Static<typeof DispatchConfig>
 export type GuardConfig = Static<typeof GuardConfig>
 export type DeviceConfig = Static<typeof DeviceConfig>
 export type SpeechConfig = Static<typeof SpeechConfig>
+export type InferenceConfig = Static<typeof InferenceConfig>
+export type VisionConfig = Static<typeof VisionConfig>
+export type GovernorConfig = Static<typeof GovernorConfig>
 export type UnderstandConfig = Static<typeof UnderstandConfig>

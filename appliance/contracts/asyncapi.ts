@@ -3,7 +3,7 @@ import { CODES } from './codes.ts'
 import { Envelope, NodeName, PROTOCOL_VERSION, Receipt, IntentId } from './envelope.ts'
 import { IntentEvent, SEVERITIES, SystemEvent } from './events.ts'
 import { INTENTS, ROLES, type IntentDefinition } from './intents.ts'
-import { NodeState, NodeTelemetry, RoverState } from './telemetry.ts'
+import { ModelProvider, NodeState, NodeTelemetry, RoverState } from './telemetry.ts'
 import { topicsOf } from './topics.ts'
 
 /** Who may do what on one topic, relative to mtor/1/<realm>; "role:own" where only the client's own name fits the first +. */
@@ -31,10 +31,11 @@ const CHANNELS: Record<string, Channel> = {
   deviceCommand: { address: at.deviceCommand('{device}'), summary: 'A request to the appliance, never seen by the device as it is', message: 'DeviceRequest', qos: 1, parameters: { device: DEVICE } },
   workerOffer: { address: at.workerOffer('{worker}'), summary: 'What a worker can do', message: 'Anything', qos: 1, parameters: { worker: WORKER } },
   workerHealth: { address: at.workerHealth('{worker}'), summary: 'How a worker is', message: 'Anything', qos: 0, parameters: { worker: WORKER } },
+  inferenceProvider: { address: at.inferenceProvider('{model}'), summary: 'Which execution provider runs a model, as proven, retained', message: 'ModelProvider', qos: 0, retain: true, parameters: { model: 'Name of the model' } },
   stop: { address: at.stop, summary: 'Emergency stop: acted on before anything else, not queued, not journalled first', message: 'StopRequest', qos: 0, parameters: {} },
 }
 
-const MESSAGES: Record<string, TSchema> = { Envelope, Receipt, IntentEvent, SystemEvent, NodeState, NodeTelemetry, DeviceState: RoverState, DeviceRequest, StopRequest, Anything }
+const MESSAGES: Record<string, TSchema> = { Envelope, Receipt, IntentEvent, SystemEvent, NodeState, NodeTelemetry, DeviceState: RoverState, ModelProvider, DeviceRequest, StopRequest, Anything }
 
 /** `mtor/1/{realm}/node/{node}/state` as the table of rights writes it: `node/+/state`. */
 const relative = (address: string) => address.slice(`${at.root}/`.length).replaceAll(/\{\w+\}/g, '+')

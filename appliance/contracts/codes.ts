@@ -35,7 +35,17 @@ export const CODES = {
   INTERRUPTED: { say: 'I was interrupted, so I stopped doing that.', hint: 'Submit it again if it is still wanted.' },
   NOT_FOUND: { say: 'I cannot find that.', hint: 'Check the name or id.' },
   ALREADY_FINAL: { say: 'That is already finished.', hint: 'Nothing to do.' },
-  MODEL_UNTRUSTED: { say: 'A model file is not the one I trust, so I will not use it.', hint: 'Reinstall it: npm start checks and repairs models.' },
+  MODEL_UNTRUSTED: { say: 'A model file is not the one I trust, so I will not use it.', hint: 'See: mtor models verify; bring it again with: mtor models pull NAME' },
+  MODEL_UNAVAILABLE: { say: 'I cannot use that model just now.', hint: 'See the last fault with: mtor inference status' },
+  MODEL_INVALID: { say: 'That model does not fit.', hint: 'The message names what its manifest or its files lack; see docs/11-models.md' },
+  POISON: { say: 'I will not try that picture or recording again: it has broken my model twice.', hint: 'The input is kept aside; see: mtor inference status' },
+  NO_MAJORITY: { say: 'My models do not agree, so I do not know.', hint: 'See the dissenters in the event; ask again.' },
+  DOWNLOAD_FAILED: { say: 'I could not fetch that.', hint: 'Check the network; asked again, it goes on where it was cut off.' },
+  DISK_FULL: { say: 'My disk is full.', hint: 'Free some space; see: mtor status' },
+  LEARN_FAILED: { say: 'I could not learn that well enough.', hint: 'The message gives the figures; add examples and try again.' },
+  // Seeing.
+  CAMERA: { say: 'I cannot get a picture from the camera.', hint: 'Check the camera and vision.camera in the configuration; see: mtor doctor' },
+  IMAGE_INVALID: { say: 'I cannot read that picture.', hint: 'Give a JPEG, PNG or WebP of at most 50 megapixels.' },
   // Parts of the appliance.
   JOURNAL_UNAVAILABLE: { say: 'My journal is not available, so I cannot accept requests.', hint: 'Check the disk; see: mtor doctor' },
   JOURNAL_CORRUPT: { say: 'My journal was damaged. I set it aside and started a new one.', hint: 'The old file is kept beside the new one.' },

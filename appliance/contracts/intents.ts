@@ -19,6 +19,8 @@ export interface IntentPolicy {
   deadlineMs: number
   /** How often it is tried again after a failure that may pass (only where repeatable). */
   retries: number
+  /** Models are asked this many times, on different workers, and the majority counts. */
+  vote?: number
   /** Priority when the submitter gives none; 0 first. */
   priority: number
   /** Modes in which it is refused with UNSAFE_MODE. */
@@ -53,6 +55,10 @@ export const INTENTS = [
   { type: 'stop', title: 'Emergency stop: everything that moves, at once', policy: { ...actuate, repeatable: true, ttlMs: 5_000, deadlineMs: 2_000, priority: 0, refusedIn: [] }, slots: slots({}) },
   { type: 'camera.capture', title: 'Take a picture', policy: query, slots: slots({}) },
   { type: 'vision.describe', title: 'Say what is in view', policy: query, slots: slots({}) },
+  { type: 'vision.find', title: 'Look for one kind of object', policy: query, slots: slots({ object: Type.String({ minLength: 1, maxLength: 40, description: 'As the detector calls it, such as person or cup' }) }) },
+  { type: 'vision.watch', title: 'Tell when an object appears', policy: record, slots: slots({
+    object: Type.String({ minLength: 1, maxLength: 40 }), durationS: optional(Type.Number({ minimum: 1, maximum: 7 * 24 * 3600, description: 'Left out: until told to stop watching', 'x-unit': 's' })) }) },
+  { type: 'vision.unwatch', title: 'Stop watching', policy: query, slots: slots({ object: optional(Type.String({ minLength: 1, maxLength: 40, description: 'Left out: all' })) }) },
   { type: 'vision.read', title: 'Read the text in view', policy: query, slots: slots({}) },
   { type: 'power.status', title: 'State of battery and power', policy: query, slots: slots({}) },
   { type: 'sensor.read', title: 'Read one sensor', policy: query, slots: slots({ sensor: oneOf(SENSORS, 'Which sensor') }) },

@@ -46,3 +46,15 @@ export const RoverState = Type.Object({
   epoch: Type.Optional(Type.Integer({ minimum: 0 })),
 }, { additionalProperties: false })
 export type RoverState = Static<typeof RoverState>
+
+/** Retained on inference/<model>/provider: which execution provider runs a model, as profiling has proven. */
+export const ModelProvider = Type.Object({
+  v: Type.Literal(PROTOCOL_VERSION),
+  at: Instant,
+  node: NodeName,
+  model: Type.String(),
+  version: Type.String(),
+  provider: Type.String({ description: 'tensorrt, cuda, webgpu, cpu, wasm' }),
+  nodeCounts: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), { description: 'Nodes of the graph by the provider that ran them' }),
+}, { additionalProperties: false })
+export type ModelProvider = Static<typeof ModelProvider>

@@ -19,6 +19,8 @@ export function topicsOf(realm: string) {
     deviceCommand: (device: string) => `${root}/device/${device}/command`,
     workerOffer: (worker: string) => `${root}/worker/${worker}/offer`,
     workerHealth: (worker: string) => `${root}/worker/${worker}/health`,
+    /** Which execution provider runs a model, as proven (retained). */
+    inferenceProvider: (model: string) => `${root}/inference/${model}/provider`,
     stop: `${root}/stop`,
   }
 }

@@ -7,7 +7,7 @@ import { CODES, isCode } from '../contracts/codes.ts'
 import { MtorError } from '../contracts/errors.ts'
 import type { SystemEventInput } from '../contracts/events.ts'
 import type { Hub } from '../contracts/hub.ts'
-import { LastWords, tied } from './child.ts'
+import { LastWords, tied } from '../inference/child.ts'
 import type { FromSpeech, SpeechSettings, ToSpeech } from './messages.ts'
 
 const PROCESS_FILE = fileURLToPath(new URL('./process.ts', import.meta.url))

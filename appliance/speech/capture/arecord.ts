@@ -1,4 +1,4 @@
-import { spawnTied, LastWords } from '../child.ts'
+import { spawnTied, LastWords } from '../../inference/child.ts'
 import { FRAME_SAMPLES, SAMPLE_RATE_HZ } from './framer.ts'
 
 /** What the device agreed to. */

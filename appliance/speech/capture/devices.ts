@@ -1,4 +1,4 @@
-import { output } from '../child.ts'
+import { output } from '../../inference/child.ts'
 
 /** A sound card with a PCM of the wanted direction. */
 export interface Card { card: number; device: number; name: string }

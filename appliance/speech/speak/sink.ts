@@ -2,7 +2,7 @@ import { appendFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { MtorError } from '../../contracts/errors.ts'
 import { deviceOf, listCards } from '../capture/devices.ts'
-import { LastWords, spawnTied } from '../child.ts'
+import { LastWords, spawnTied } from '../../inference/child.ts'
 
 /** What a sound is, for the line that a folder keeps of it. */
 export type Sound = { text: string } | { earcon: string }

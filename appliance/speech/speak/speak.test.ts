@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
-import { output } from '../child.ts'
+import { output } from '../../inference/child.ts'
 import { WavReader } from '../wav.ts'
 import { earcon } from './earcons.ts'
 import { MAX_SPOKEN_CHARS, splitSentences } from './sentences.ts'
@@ -197,7 +197,7 @@ test('text is cut at sentences, then commas, then spaces; nothing is lost below 
 
 test('a synthesiser and a player end with the process that started them', async (t) => {
   // A process that starts a player which would wait for ever, and is then killed.
-  const code = `import { spawnTied } from ${JSON.stringify(new URL('../child.ts', import.meta.url).href)}
+  const code = `import { spawnTied } from ${JSON.stringify(new URL('../../inference/child.ts', import.meta.url).href)}
     const child = spawnTied('sleep', ['600']); child.on('spawn', () => console.log(child.pid))`
   const parent = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
   const pid = Number(await new Promise<string>((resolve) => parent.stdout.once('data', (data: Buffer) => resolve(String(data)))))

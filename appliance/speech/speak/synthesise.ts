@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MtorError } from '../../contracts/errors.ts'
 import { encodeWav, WavReader } from '../wav.ts'
-import { hasProgram, LastWords, spawnTied } from '../child.ts'
+import { hasProgram, LastWords, spawnTied } from '../../inference/child.ts'
 
 export type SpeakEngine = 'flite' | 'espeak-ng'
 
