@@ -26,7 +26,16 @@ export interface KeeperOptions<Out, In> {
   onGone(gone: Gone): void
 }
 
-interface Child { process: ChildProcess; words: LastWords; healthySinceMs?: number; ended?: { reason: string; planned: boolean } }
+interface Child {
+  process: ChildProcess
+  words: LastWords
+  healthySinceMs?: number
+  /** Why it was told to end, or killed. */
+  ended?: { reason: string; planned: boolean }
+  /** Kills it where it does not end by itself. */
+  deadline?: Timer
+  gone: PromiseWithResolvers<void>
+}
 
 /**
  * Keeps one child process of the appliance: starts it, starts it again with bounded back-off however it ended, ends it when
@@ -46,6 +55,8 @@ export class Keeper<Out extends object, In> {
   /** A child is there and nobody has asked it to end. */
   get up(): boolean { return this.#started && this.#child !== undefined && this.#child.ended === undefined }
   get started(): boolean { return this.#started }
+  /** What the kernel says of the child; undefined where there is none. */
+  get state(): ProcessState | undefined { return this.pid === undefined ? undefined : processState(this.pid) }
 
   start(): void {
     if (this.#started) return
@@ -77,8 +88,7 @@ export class Keeper<Out extends object, In> {
     const child = this.#child
     if (!child || child.ended) return
     child.ended = { reason, planned: true }
-    this.send(this.#o.shutdown)
-    this.#o.clock.setTimeout(() => { if (this.#child === child) child.process.kill('SIGKILL') }, STOP_MS)
+    this.#shutDown(child)
   }
 
   /** Ends the child for good. Resolves when it is gone; stopping twice is fine. */
@@ -88,46 +98,74 @@ export class Keeper<Out extends object, In> {
     const child = this.#child
     if (!child) return
     child.ended = { reason: 'stopped', planned: true }
-    const gone = new Promise<void>((done) => { child.process.once('exit', () => done()) })
+    this.#shutDown(child)
+    await child.gone.promise
+  }
+
+  #shutDown(child: Child): void {
     this.send(this.#o.shutdown)
-    const timer = this.#o.clock.setTimeout(() => child.process.kill('SIGKILL'), STOP_MS)
-    await gone
-    this.#o.clock.clearTimeout(timer)
+    child.deadline ??= this.#o.clock.setTimeout(() => child.process.kill('SIGKILL'), STOP_MS)
   }
 
   #fork(): void {
     const { file, env, execArgv = [], onStart, onMessage } = this.#o
     const [execPath, args] = tied(process.execPath, execArgv)
+    let started: ChildProcess
     // An own session: Ctrl-C in a terminal is for the core, which then ends the child in order.
-    const started = fork(file, [], { execPath, execArgv: args, detached: true, serialization: 'advanced', stdio: ['ignore', 'ignore', 'pipe', 'ipc'], env: { ...process.env, ...env } })
-    const child: Child = { process: started, words: new LastWords(started) }
+    try { started = fork(file, [], { execPath, execArgv: args, detached: true, serialization: 'advanced', stdio: ['ignore', 'ignore', 'pipe', 'ipc'], env: { ...process.env, ...env } }) } catch (error) {
+      // No memory or no process to be had: that passes.
+      this.#again(`could not be started: ${String(error)}`, false)
+      return
+    }
+    const child: Child = { process: started, words: new LastWords(started), gone: Promise.withResolvers() }
     this.#child = child
     started.on('message', (message) => { if (this.#child === child) onMessage(message as In) })
-    started.once('error', (error) => this.#gone(child, error.message))
+    started.on('error', (error) => { if (started.pid === undefined) this.#gone(child, `could not be started: ${error.message}`) })
     started.once('exit', (code, signal) => this.#gone(child, child.ended?.reason ?? (signal ? `killed by ${signal}` : `ended with ${code}: ${child.words}`)))
     onStart?.(started.pid)
   }
 
   #gone(child: Child, reason: string): void {
+    this.#o.clock.clearTimeout(child.deadline)
+    child.gone.resolve()
     if (this.#child !== child) return
     this.#child = undefined
     if (!this.#started) return
-    const { clock, onGone } = this.#o
     const planned = child.ended?.planned ?? false
-    if (planned || (child.healthySinceMs !== undefined && clock.monoMs() - child.healthySinceMs >= HEALTHY_MS)) this.#failures = 0
+    if (planned || (child.healthySinceMs !== undefined && this.#o.clock.monoMs() - child.healthySinceMs >= HEALTHY_MS)) this.#failures = 0
+    this.#again(reason, planned)
+  }
+
+  #again(reason: string, planned: boolean): void {
     const delayMs = this.#failures === 0 ? 0 : Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (this.#failures - 1))
     if (!planned) this.#failures++
     this.restarts++
-    this.#retry = clock.setTimeout(() => { if (this.#started && !this.#child) this.#fork() }, delayMs)
-    onGone({ reason, planned, delayMs })
+    this.#retry = this.#o.clock.setTimeout(() => { if (this.#started && !this.#child) this.#fork() }, delayMs)
+    this.#o.onGone({ reason, planned, delayMs })
   }
 }
 
-/** What the kernel says of a process; undefined where there is none. `stopped`: it gets no time (SIGSTOP, a debugger). @see proc(5) */
-export function processState(pid: number): { stopped: boolean; rssBytes: number; cpuS: number } | undefined {
+export interface ProcessState {
+  /** It gets no time: SIGSTOP, or a debugger. */
+  stopped: boolean
+  /** Memory that is really there. */
+  rssBytes: number
+  /** Processor time so far, user and system. */
+  cpuS: number
+}
+
+/** Ticks of the times in /proc a second: USER_HZ, 100 on every architecture that Node runs on. */
+const TICKS_PER_S = 100
+
+/** What the kernel says of a process; undefined where there is none, or it has ended and only waits to be collected. @see proc(5) */
+export function processState(pid: number): ProcessState | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return { stopped: fields[0] === 'T' || fields[0] === 't', cpuS: (Number(fields[11]) + Number(fields[12])) / 100, rssBytes: Number(fields[21]) * 4096 }
+    if (fields[0] === 'Z' || fields[0] === 'X') return undefined
+    // In kB, whatever the page size; the field of the same name in stat counts pages.
+    const rssKB = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+    if (rssKB === undefined) return undefined
+    return { stopped: fields[0] === 'T' || fields[0] === 't', cpuS: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S, rssBytes: Number(rssKB) * 1024 }
   } catch { return undefined }
 }
