@@ -15,13 +15,15 @@ export interface PlainTensor { type: 'float32' | 'int32' | 'int64' | 'uint8'; di
 
 /** A picture that needs no file: deterministic noise and shapes, for known answers. */
 export interface TestPattern { pattern: 'shapes'; seed: number; widthPx: number; heightPx: number }
+/** A line of text drawn with a font of our own, for known answers. Capitals, digits and spaces. */
+export interface TextPattern { pattern: 'text'; text: string }
 
 /** Input and output of each task. */
 export interface Tasks {
-  /** Finds objects. `sizePx`: side of the square the picture is scaled into (the governor lowers it). */
-  detect: { input: { image: string | TestPattern; minScore?: number; sizePx?: number }; output: { widthPx: number; heightPx: number; detections: Detection[] } }
+  /** Finds objects. `sizePx`: side of the square the picture is scaled into (the governor lowers it). `annotate`: file that gets a JPEG of the picture with the boxes drawn in. */
+  detect: { input: { image: string | TestPattern; minScore?: number; sizePx?: number; annotate?: string }; output: { widthPx: number; heightPx: number; detections: Detection[] } }
   /** Reads printed text. */
-  read: { input: { image: string }; output: { text: string; lines: TextLine[] } }
+  read: { input: { image: string | TextPattern }; output: { text: string; lines: TextLine[] } }
   /** Any ONNX graph: tensors by name in, tensors by name out. */
   tensor: { input: { feeds: Record<string, PlainTensor> }; output: { tensors: Record<string, PlainTensor> } }
   /** Free speech to text; a mono 16 kHz WAV file. */
