@@ -1,8 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import type { Driver } from '../drivers/port.ts'
-import { RoverDriver, SimulatorProcess } from '../drivers/rover/index.ts'
 import { Bus } from './bus/index.ts'
 import { inRunDir, inStateDir, loadConfig, PROJECT_DIR } from './config/load.ts'
 import type { Config } from './config/schema.ts'
@@ -11,6 +9,7 @@ import { toMtorError } from './contracts/errors.ts'
 import { Hub } from './contracts/hub.ts'
 import { isHazardous } from './contracts/intents.ts'
 import { topicsOf } from './contracts/topics.ts'
+import { Devices } from './devices.ts'
 import { Admission, Dispatcher, endUntoldWhenBack, IntentService, recover } from './dispatch/index.ts'
 import { ControlServer } from './gateway/control.ts'
 import { Feed } from './gateway/feed.ts'
@@ -25,6 +24,7 @@ import type { RunFile } from './guard/last-resort.ts'
 import { Guard } from './guard/mode.ts'
 import { StopSocket } from './guard/stop-socket.ts'
 import { SqliteJournal } from './journal/index.ts'
+import { Parts, seconds } from './parts.ts'
 import { makeSkills } from './skills/index.ts'
 import { Conversation } from './speech/conversation.ts'
 import { firstLight, knownUtterance } from './speech/first-light.ts'
@@ -39,9 +39,6 @@ const USAGE = `Usage: npm start -- [options]
   --help             this text
 Keys while it runs in a terminal: space, s or Esc = EMERGENCY STOP; q or Ctrl-C = end.`
 
-/** How long the restart waits for a device before it gives up asking what became of a command. */
-const RECOVERY_REACH_MS = 15_000
-
 function flagsOf() {
   try { return parseArgs({ options: { config: { type: 'string' }, 'no-first-light': { type: 'boolean' }, help: { type: 'boolean' } } }).values } catch (error) {
     console.error(`mtor: USAGE: ${(error as Error).message}\n${USAGE}`)
@@ -52,41 +49,9 @@ const flags = flagsOf()
 if (flags.help) { console.log(USAGE); process.exit(0) }
 
 const startedMs = performance.now()
-const seconds = (sinceMs: number) => `${((performance.now() - sinceMs) / 1000).toFixed(1)} s`
-const stoppers: { what: string; stop: () => unknown }[] = []
-/** The part that is being started just now; never rejects. */
-let starting: Promise<unknown> | undefined
-/** Starts a part, says so, and notes how to stop it. */
-async function part<T>(what: string, start: () => Promise<T> | T, stop?: (value: T) => unknown): Promise<T> {
-  // Ctrl-C came while the part before was being started: nothing more is, `end` will end the process.
-  if (ending) return new Promise<never>(() => {})
-  const sinceMs = performance.now()
-  const started = Promise.resolve().then(start)
-  starting = started.catch(() => {})
-  const value = await started
-  if (stop) stoppers.push({ what, stop: () => stop(value) })
-  console.log(`✓ ${what.padEnd(44)} ${seconds(sinceMs)}`)
-  return value
-}
-
-let ending: Promise<void> | undefined
-/** How long a part that is just being started may take until it can be stopped. */
-const STARTING_MS = 2_000
-/** Stops everything in reverse order; asking twice is fine, a third Ctrl-C ends at once. */
-function end(exitCode: number): Promise<void> {
-  return ending ??= (async () => {
-    await stopAll()
-    await Promise.race([starting, new Promise((resolve) => { setTimeout(resolve, STARTING_MS) })])
-    await stopAll()
-    console.log('Stopped.')
-    process.exit(exitCode)
-  })()
-}
-async function stopAll(): Promise<void> {
-  for (let part = stoppers.pop(); part; part = stoppers.pop()) {
-    try { await part.stop() } catch (error) { console.error(`could not stop ${part.what}: ${toMtorError(error).message}`) }
-  }
-}
+const parts = new Parts()
+const part = parts.start.bind(parts)
+const end = parts.end.bind(parts)
 let signals = 0
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => { if (++signals > 2) process.exit(130); void end(0) })
 // What nobody expected: the wheels are halted and everything is closed in order rather than left as it is.
@@ -103,7 +68,7 @@ async function main(config: Config): Promise<void> {
   const log = new FactLog(join(config.stateDir, 'log', 'mtor.log'), config.log.level)
   feed.start(hub)
   log.start(hub)
-  stoppers.push({ what: 'log', stop: () => { feed.stop(); log.stop() } })
+  parts.add('log', () => { feed.stop(); log.stop() })
 
   // The speech process loads its models while the rest starts.
   const stop = new EmergencyStop(hub)
@@ -111,7 +76,7 @@ async function main(config: Config): Promise<void> {
   const sequenceNames = Object.keys(config.sequences)
   const host = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, clock, hub, onMessage: (message) => conversation?.onSpeech(message) }) : undefined
   await host?.start()
-  stoppers.push({ what: 'speech', stop: () => host?.stop() })
+  parts.add('speech', () => host?.stop())
 
   const journal = await part('journal', async () => {
     const opened = new SqliteJournal({ file: inStateDir(config, config.journal.file), clock, maxFinished: config.journal.maxFinished, archiveMaxBytes: config.journal.archiveMaxBytes, onEvent: (event) => hub.system(event) })
@@ -123,35 +88,12 @@ async function main(config: Config): Promise<void> {
   const guard = new Guard({ hub, clock, values: journal, arming: config.guard.arming, initialMode: config.guard.initialMode })
   await guard.start()
 
-  const drivers: Driver[] = []
-  const epochs = new Map<string, number>()
-  const inCommand = new Map<string, Promise<void>>()
-  /** A fresh epoch of the journal's, above any that is given; the device learns it as soon as it can be reached (inCommand). */
-  const takeCommand = async (id: string, above = 0) => {
-    const epoch = await journal.nextEpoch(id, above)
-    epochs.set(id, epoch)
-    command(id, drivers.find((d) => d.id === id)!.takeCommand(epoch))
-  }
-  const command = (id: string, taken: Promise<void>) => { taken.catch(() => {}); inCommand.set(id, taken) }
-  /** At the start only: a device that remembers a later epoch than our journal (its disk was replaced) is told a later one. */
-  const takeFirstCommand = async (id: string) => {
-    await takeCommand(id)
-    command(id, inCommand.get(id)!.catch(async (error: unknown) => {
-      const { code, data } = toMtorError(error)
-      if (code !== 'STALE_EPOCH' || typeof data?.currentEpoch !== 'number') throw error
-      hub.system({ severity: 'warning', component: id, name: 'epoch.behind', code, message: `${id} remembers epoch ${data.currentEpoch}, the journal had lost it` })
-      await takeCommand(id, data.currentEpoch)
-      await inCommand.get(id)
-    }))
-  }
+  const devices = new Devices({ config, hub, clock, journal, parts })
+  const { drivers } = devices
   const runFile: RunFile = { pid: process.pid, devices: [] }
   for (const device of config.devices) {
     await part(`device ${device.id} (${device.port})`, async () => {
-      const port = device.port === 'simulated' ? await startSimulator(config, device.id, hub) : device.port
-      const driver = makeDriver(device.id, port, device.baudRate, hub)
-      await driver.start()
-      drivers.push(driver)
-      await takeFirstCommand(device.id)
+      const { driver, port } = await devices.start(device)
       stop.addDriver(driver)
       runFile.devices.push({ id: device.id, driver: device.driver, port })
     })
@@ -177,20 +119,20 @@ async function main(config: Config): Promise<void> {
     },
     examples: () => understander.types(), lastSpoken: () => conversation?.lastSaid, announce: (text) => { hub.system({ severity: 'info', component: 'timer', name: 'announced', message: text, say: text }) },
   })
-  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, drivers, epochOf: (device) => epochs.get(device), renewEpoch: takeCommand, concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs })
+  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, drivers, epochOf: (device) => devices.epochOf(device), renewEpoch: (device) => devices.takeCommand(device), concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs })
   stop.afterwards((reason) => dispatcher.abortActuations(reason))
   const admission = new Admission({ clock, guard, here: () => ({ node: hub.node, boot: hub.boot }), replayed: async (envelope) => await journal.get(envelope.id) !== undefined })
   const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished })
   const dialogue = new Dialogue({ understander, clock, answerTimeoutMs: config.understand.answerTimeoutMs, isHazardous, proposals: config.understand.proposals })
-  stoppers.push({ what: 'dialogue', stop: () => dialogue.stop() })
+  parts.add('dialogue', () => dialogue.stop())
   conversation = new Conversation({ dialogue, service, hub, clock, voice: () => host, answerWindowMs: config.speech.answerWindowMs })
   hub.onSystem((event) => { if (event.say && event.severity !== 'debug') conversation?.announce(event.say) })
   await part('skills', () => Promise.all(skills.map((skill) => skill.start?.())), () => Promise.all(skills.map((skill) => skill.stop?.())))
   // Stopped in reverse: what runs is halted on its device and ends as INTERRUPTED, while the journal still takes it; then the devices go.
-  stoppers.push({ what: 'devices', stop: () => Promise.all(drivers.map((d) => d.stop())) })
+  parts.add('devices', () => devices.stop())
   dispatcher.start()
-  stoppers.push({ what: 'dispatch', stop: () => dispatcher.stop() })
-  void recover({ journal, dispatcher, drivers, hub, clock, reachable: (device) => reached(inCommand.get(device)) })
+  parts.add('dispatch', () => dispatcher.stop())
+  void recover({ journal, dispatcher, drivers, hub, clock, reachable: (device) => devices.reached(device) })
     .catch((error: unknown) => hub.system({ severity: 'error', component: 'dispatch', name: 'recovery.failed', code: toMtorError(error).code, message: toMtorError(error).message }))
 
   endUntoldWhenBack({ journal, dispatcher, hub })
@@ -199,10 +141,10 @@ async function main(config: Config): Promise<void> {
   await part('bus', () => bus.start(), () => bus.stop())
   const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics: topicsOf(config.realm), publish: (topic, payload, options) => bus.publish(topic, payload, options) })
   status.start()
-  stoppers.push({ what: 'status', stop: () => status.stop() })
+  parts.add('status', () => status.stop())
   const control = new ControlServer(inRunDir(config, 'control.sock'), controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }))
   await part('control socket', () => control.start(), () => control.stop())
-  stoppers.push({ what: 'new requests', stop: () => service.close() })
+  parts.add('new requests', () => service.close())
 
   const spoken = host ? await part('speech', () => host.ready().then((r) => r, (error: unknown) => { console.log(`✗ speech: ${toMtorError(error).message}`); return undefined })) : undefined
   if (spoken) console.log(`  ${spoken.engine}, models loaded in ${(spoken.loadMs / 1000).toFixed(1)} s`)
@@ -213,39 +155,7 @@ async function main(config: Config): Promise<void> {
   console.log(`${light ? 'ready' : 'ready, but first light failed'} after ${seconds(startedMs)}; ${!host ? 'speech is off' : device ? `listening to ${device}: say “Computer, …”` : 'no microphone here: use mtor say "…" or mtor listen FILE.wav'}`)
   if (screen.hasKeys) console.log('Space, s or Esc stops everything that moves; q or Ctrl-C ends.')
   screen.start(hub)
-  stoppers.push({ what: 'screen', stop: () => screen.stop() })
-}
-
-/** A simulated rover controller of our own, as a child process; the driver reaches it over a pty as over any line. */
-async function startSimulator(config: Config, id: string, hub: Hub): Promise<string> {
-  const simulator = new SimulatorProcess({ link: inRunDir(config, `${id}.tty`), logFile: join(config.stateDir, 'log', `${id}-simulator.log`), stateFile: join(config.stateDir, `${id}-simulator.json`), clock, onEvent: (event) => hub.system(event) })
-  const { port } = await simulator.start()
-  stoppers.push({ what: `simulated ${id}`, stop: () => simulator.stop() })
-  return port
-}
-
-function makeDriver(id: string, port: string, baudRate: number, hub: Hub): Driver {
-  let wasLost = false
-  return new RoverDriver({
-    id, port, baudRate, clock,
-    events: {
-      connected: () => { hub.system({ severity: 'info', component: id, name: 'device.connected', message: `${id} is connected on ${port}`, ...(wasLost ? { say: `The ${id} is back.` } : {}) }); wasLost = false },
-      lost: (error) => { wasLost = true; hub.system({ severity: 'warning', component: id, name: 'device.lost', code: error.code, message: error.message, say: `I have lost the ${id}.` }) },
-      notice: (severity, name, message, data) => {
-        const isMissing = name === 'port.unavailable'
-        wasLost ||= isMissing
-        hub.system({ severity, component: id, name, message, ...(isMissing ? { code: 'DEVICE_UNREACHABLE', say: `I cannot find the ${id}.` } : {}), ...(data ? { data } : {}) })
-      },
-    },
-  })
-}
-
-/** True once the device has our epoch; false when it does not answer in time. */
-async function reached(taken: Promise<void> | undefined): Promise<boolean> {
-  if (!taken) return false
-  const timeout = Promise.withResolvers<false>()
-  const timer = setTimeout(() => timeout.resolve(false), RECOVERY_REACH_MS)
-  try { return await Promise.race([taken.then(() => true, () => false), timeout.promise]) } finally { clearTimeout(timer) }
+  parts.add('screen', () => screen.stop())
 }
 
 /** The known utterance goes through the whole chain; prints its timeline. */
@@ -268,7 +178,7 @@ try {
   await main(loadConfig(flags.config ?? process.env.MTOR_CONFIG))
 } catch (thrown) {
   // While it is being ended, a part that fails for want of another is no news.
-  if (ending) await ending
+  if (parts.ending) await parts.ending
   const error = toMtorError(thrown)
   console.error(`mtor: ${error.code}: ${error.message}\n  ${error.hint}`)
   if (error.code === 'INTERNAL' && thrown instanceof Error) console.error(thrown.stack)
