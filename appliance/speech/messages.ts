@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.ts'
+import type { KnownUtterance } from './proof.ts'
 
 /**
  * What the core and the speech process say to each other over the child's IPC channel.
@@ -41,6 +42,8 @@ export type FromSpeech =
   | { kind: 'deaf'; error: { code: string; message: string } }
   /** Once a second. `lastFrameAgeMs` is −1 while nothing is captured. */
   | { kind: 'health'; rssBytes: number; cpuS: number; audioS: number; lastFrameAgeMs: number }
+  /** The known recording was run through the ears. `message`: what came out wrong. */
+  | { kind: 'proven'; ok: boolean; text: string; tookMs: number; message?: string }
   | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; message: string; data?: Record<string, unknown> }
 
 export type ToSpeech =
@@ -66,4 +69,6 @@ export interface SpeechSettings {
   sequences: string[]
   stateDir: string
   runDir: string
+  /** With what the ears prove themselves; left out: the recording that comes with the appliance. */
+  known?: KnownUtterance
 }

@@ -199,6 +199,18 @@ export class SpeechPipeline {
     })
   }
 
+  /** Behind all sound so far: nobody is speaking, neither somebody nor the box. */
+  async quiet(): Promise<boolean> {
+    let quiet = false
+    await this.#inTurn(async () => { quiet = !this.#utterance && !this.#speaking })
+    return quiet
+  }
+
+  /** A voice activity and a recogniser of their own on the same loaded models: what these get right, the ears can. */
+  async proofParts(phrases: readonly string[]): Promise<{ vad: VoiceActivity; recogniser: Recogniser }> {
+    return { vad: this.#vad.beside(), recogniser: await this.#engine.open({ kind: 'phrases', phrases: phrasesFor(this.#engine, phrases) }) }
+  }
+
   close(): void {
     if (this.#closed) return
     this.#closed = true

@@ -8,6 +8,7 @@ import { FRAME_SAMPLES, SAMPLE_RATE_HZ } from './capture/framer.ts'
 import { AudioKeeper } from './keep-audio.ts'
 import type { FromSpeech, SpeechSettings, ToSpeech } from './messages.ts'
 import { SpeechPipeline } from './pipeline.ts'
+import { EarsProver, ProofRound } from './proof.ts'
 import { chooseEngine, openSink, Speaker } from './speak/index.ts'
 
 /** Frames that wait for the pipeline: 10 s. Beyond it sound is dropped, and that is told. */
@@ -21,7 +22,7 @@ const TROUBLE_MS = 10_000
 
 const settings = JSON.parse(process.env['MTOR_SPEECH'] ?? 'null') as SpeechSettings | null
 if (!settings || !process.send) throw new MtorError('USAGE', 'this is the speech process; it is started by the appliance', { hint: 'Start the appliance with: npm start' })
-const { config, understand, sequences, stateDir, runDir } = settings
+const { config, understand, sequences, stateDir, runDir, known } = settings
 const clock = systemClock
 
 const send = (message: FromSpeech) => { if (process.connected) process.send!(message, undefined, undefined, () => { /* a core that is gone ends us through 'disconnect' */ }) }
@@ -40,6 +41,7 @@ const keeper = config.keepAudio.enabled ? new AudioKeeper(resolve(stateDir, conf
 const loaded = Promise.withResolvers<SpeechPipeline>()
 loaded.promise.catch(() => {})
 let pipeline: SpeechPipeline | undefined
+let proofs: ProofRound | undefined
 let heardSamples = 0
 let lastFrameMs: number | undefined
 let backlog = 0
@@ -157,7 +159,7 @@ async function shutdown() {
   clearInterval(healthTimer)
   setTimeout(() => process.exit(0), SHUTDOWN_MS)
   for (const abort of listens.values()) abort.abort()
-  await Promise.allSettled([speaker.stop(), capture?.stop(), listenTurn])
+  await Promise.allSettled([speaker.stop(), capture?.stop(), listenTurn, proofs?.stop()])
   await turn
   pipeline?.close()
   process.exit(0)
@@ -186,7 +188,7 @@ process.on('message', (message: ToSpeech) => {
 
 try {
   const understander = await Understander.load({ directories: understand.directories, sequences })
-  pipeline = await SpeechPipeline.load({
+  const ears = await SpeechPipeline.load({
     engine: config.engine,
     cacheDir: resolve(stateDir, 'cache'),
     grammar: understander.speechGrammar(),
@@ -196,9 +198,13 @@ try {
     answerWindowMs: config.answerWindowMs,
     emit,
   })
+  const prover = await EarsProver.load(ears, known)
+  proofs = new ProofRound({ prover, periodMs: config.proofPeriodMs, clock, quiet: async () => await ears.quiet() && listens.size === 0, report: send })
+  pipeline = ears
   loaded.resolve(pipeline)
   send({ kind: 'ready', engine: pipeline.engine, loadMs: Math.round(performance.now()), engines: [pipeline.engine] })
   reopenCapture()
+  proofs.start()
 } catch (thrown) {
   const error = toMtorError(thrown)
   loaded.reject(error)

@@ -26,6 +26,9 @@ export class VoiceActivity {
 
   static async load(modelFile: string): Promise<VoiceActivity> { return new VoiceActivity(await SileroVad.load(modelFile)) }
 
+  /** Another stream through the same loaded model. Only the first one is closed. */
+  beside(): VoiceActivity { return new VoiceActivity(this.#silero.beside()) }
+
   /** Frames must come in order, one call at a time. */
   async frame(frame: Int16Array): Promise<Activity> {
     if (rms(frame) >= GATE_RMS) this.#hold = GATE_HOLD_FRAMES

@@ -43,6 +43,9 @@ export class SileroVad {
     }
   }
 
+  /** Another stream through the same loaded weights. */
+  beside(): SileroVad { return new SileroVad(this.#ort, this.#session) }
+
   /** Probability, 0 to 1, that `frame` (512 samples) is speech. Frames must come in order, one call at a time. */
   async probability(frame: Int16Array): Promise<number> {
     this.#input.copyWithin(0, FRAME_SAMPLES)
