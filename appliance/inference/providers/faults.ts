@@ -1,14 +1,16 @@
 import { MtorError, toMtorError } from '../../contracts/errors.ts'
 
-/** What an execution provider says when the accelerator, or our hold on it, is gone; in order, the first that fits names it. */
+/**
+ * What an execution provider says when the accelerator, or our hold on it, is gone; the first that fits names it. The wording
+ * is that of onnxruntime's cuda_call.cc, tensorrt_execution_provider.cc and webgpu_context.cc, of CUDA, TensorRT and Dawn.
+ * @see https://github.com/microsoft/onnxruntime/tree/main/onnxruntime/core/providers
+ */
 const GPU_FAULTS: readonly { what: string; pattern: RegExp }[] = [
-  // onnxruntime core/providers/cuda/cuda_call.cc: "CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; …"; cuBLAS and cuDNN likewise.
-  { what: 'out of GPU memory', pattern: /CUDA failure 2\b|cudaErrorMemoryAllocation|CUDA(?:_ERROR_OUT_OF_MEMORY| out of memory)|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED|VK_ERROR_OUT_OF_DEVICE_MEMORY|Not enough memory left to allocate|\bGPU out of memory/i },
-  { what: 'GPU lost', pattern: /device (?:is |was |has been )?lost|DeviceLost|VK_ERROR_DEVICE_LOST|GPU has fallen off the bus|cudaErrorDevicesUnavailable|no CUDA-capable device|DXGI_ERROR_DEVICE_(?:REMOVED|HUNG|RESET)|A valid external Instance reference no longer exists/i },
-  { what: 'CUDA fault', pattern: /CUDA(?:_failure| failure) \d+|cudaError[A-Z]\w*|CUDA_ERROR_\w+|CUDA error|CUBLAS(?:_STATUS_| failure )\w+|CUDNN(?:_STATUS_| failure )\w+|CUFFT failure|an illegal memory access was encountered|unspecified launch failure|misaligned address/i },
-  { what: 'TensorRT fault', pattern: /TensorRT EP (?:execution context enqueue failed|failed|could not)|TensorRT.{0,40}(?:internal error|fail)|IExecutionContext::enqueue|nvinfer/i },
-  { what: 'WebGPU fault', pattern: /WebGPU (?:validation |internal )?(?:error|failed)|wgpu::\w+::\w*(?:error|fail)|webgpu_context|BufferMapAsync|MapAsyncStatus|Uncaptured(?:\(or unhandled\))? WebGPU/i },
-  { what: 'NVIDIA driver fault', pattern: /\bXid\b|NVRM:/ },
+  { what: 'out of GPU memory', pattern: /CUDA failure 2:|cuda(?: error| runtime)?[^;]{0,30}out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED|VK_ERROR_OUT_OF_DEVICE_MEMORY|WebGPU device error\(\d+\): Out of memory/i },
+  { what: 'GPU lost', pattern: /device (?:is |was |has been )?lost|DeviceLost|VK_ERROR_DEVICE_LOST|fallen off the bus|CUDA failure (?:46|100|101|999):|cudaErrorDevicesUnavailable|no CUDA-capable device|DXGI_ERROR_DEVICE_(?:REMOVED|HUNG|RESET)|MapAsyncStatus value|Failed to download data from buffer|Failed to wait for the operation/i },
+  { what: 'CUDA fault', pattern: /(?:CUDA|CUBLAS|CUDNN|CUDNN_FE|CUFFT|CURAND|NCCL) failure \d+|\bcudaError[A-Z]\w+|CUDA_ERROR_\w+|cuda (?:error|runtime)\b|CU(?:BLAS|DNN)_STATUS_(?!SUCCESS)\w+|illegal memory access|unspecified launch failure|misaligned address/i },
+  { what: 'TensorRT fault', pattern: /TensorRT EP|IExecutionContext::enqueue|nvinfer/i },
+  { what: 'WebGPU fault', pattern: /WebGPU (?:device )?error|webgpu_context\.cc|providers\/webgpu\/|Failed to get a WebGPU|wgpu::\w*Status/i },
 ]
 /** Only on an accelerator is this its fault: on the CPU it is memory of the process. */
 const MEMORY = /bad_alloc|out of memory|Failed to allocate memory|BFCArena.*(?:Available memory|allocate)/i

@@ -28,6 +28,7 @@ export class Conversation {
       void this.#turn.finally(async () => { await this.#models.close().catch(() => {}); process.exit(0) })
       return
     }
+    if ('requestId' in message) this.#send({ kind: 'taken', requestId: message.requestId })
     this.#turn = this.#turn.then(() => this.#do(message)).catch((error: unknown) => {
       this.#send({ kind: 'log', level: 'error', message: `${message.kind}: ${toMtorError(error).message}` })
     })

@@ -5,6 +5,7 @@ import type { FromWorker, Proof, ToWorker } from '../messages.ts'
 import type { TaskName } from '../port.ts'
 import { brief } from '../providers/faults.ts'
 import { checkProviders, OWN_ENGINE, type ProviderName } from '../providers/names.ts'
+import { explain } from '../providers/libraries.ts'
 import { Profile } from '../providers/profile.ts'
 import { notProven, openSession, supportedProviders } from '../providers/session.ts'
 import { TASK_MODULES, type LoadedTask, type TaskModule } from '../task.ts'
@@ -38,6 +39,7 @@ export class Models {
   async load({ manifest, folder, providers, threads }: Message<'load'>): Promise<Answered<'loaded'>> {
     const startedMs = performance.now()
     const model: TrustedModel = { manifest, folder }
+    if (manifest.knownAnswers.length === 0) throw new MtorError('MODEL_INVALID', `${manifest.name} has no known answer, so that it cannot be proven`)
     await this.unload(manifest.name)
     const files = new CheckedFiles(model)
     const module = await taskModule(manifest)
@@ -63,7 +65,7 @@ export class Models {
         await task?.close().catch(() => {})
         const error = toMtorError(thrown, 'MODEL_UNAVAILABLE')
         if (FINAL.has(error.code)) throw error
-        tried.push({ provider, error: brief(error.message) })
+        tried.push({ provider, error: brief(await explain(provider, error.message)) })
       }
     }
     throw new MtorError('MODEL_UNAVAILABLE', `${manifest.name} runs on no provider: ${tried.map(({ provider, error }) => `${provider}: ${error}`).join('; ')}`, { data: { tried } })
