@@ -17,17 +17,19 @@ export interface PlainTensor { type: 'float32' | 'int32' | 'int64' | 'uint8'; di
 export interface TestPattern { pattern: 'shapes'; seed: number; widthPx: number; heightPx: number }
 /** A line of text drawn with a font of our own, for known answers. Capitals, digits and spaces. */
 export interface TextPattern { pattern: 'text'; text: string }
+/** A short sentence from a few resonators, for known answers. */
+export interface VoicePattern { pattern: 'voice' }
 
 /** Input and output of each task. */
 export interface Tasks {
-  /** Finds objects. `sizePx`: side of the square the picture is scaled into (the governor lowers it). `annotate`: file that gets a JPEG of the picture with the boxes drawn in. */
-  detect: { input: { image: string | TestPattern; minScore?: number; sizePx?: number; annotate?: string }; output: { widthPx: number; heightPx: number; detections: Detection[] } }
+  /** Finds objects. `sizePx`: side of the square the picture is scaled into (the governor lowers it). `annotate`: file that gets a JPEG of the picture with the boxes drawn in. `summary`, of a test pattern only: figures of the raw outputs, for comparing machines. */
+  detect: { input: { image: string | TestPattern; minScore?: number; sizePx?: number; annotate?: string }; output: { widthPx: number; heightPx: number; detections: Detection[]; summary?: number[] } }
   /** Reads printed text. */
   read: { input: { image: string | TextPattern }; output: { text: string; lines: TextLine[] } }
   /** Any ONNX graph: tensors by name in, tensors by name out. */
   tensor: { input: { feeds: Record<string, PlainTensor> }; output: { tensors: Record<string, PlainTensor> } }
-  /** Free speech to text; a mono 16 kHz WAV file. */
-  transcribe: { input: { file: string }; output: { text: string; audioS: number } }
+  /** Free speech to text; a WAV file of any rate, of which the first channel is heard. `confidence`: geometric mean of the probability of each token, 0 to 1. */
+  transcribe: { input: { file: string | VoicePattern }; output: { text: string; audioS: number; confidence: number } }
   /** How far a reading of telemetry is from normal: mean squared error of standardised values. */
   normality: { input: { values: number[] }; output: { error: number; worst: { name: string; error: number }[] } }
   /** Score, 0 to 1, that one second of sound (a mono 16 kHz WAV file) is the learned word. */
