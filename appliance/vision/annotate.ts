@@ -1,0 +1,55 @@
+import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import sharp, { type OverlayOptions } from 'sharp'
+import { MtorError } from '../contracts/errors.ts'
+import type { Detection } from '../inference/port.ts'
+import { upright, type Picture } from './detect/picture.ts'
+import { drawText } from './read/font.ts'
+
+/** A larger picture is made smaller: it is there to be looked at. */
+const MAX_SIDE_PX = 1920
+/** Colours that are told apart on most backgrounds; a label always has the same. */
+const COLOURS = ['#ffd400', '#00c8ff', '#ff4fd8', '#5dff3b', '#ff8c1a', '#b388ff', '#ff3b3b', '#00ffc3']
+
+/** Every letter and digit the font of our own has; boards have no fonts. */
+const caption = ({ label, score }: Detection) => `${label.toUpperCase().replace(/[^A-Z0-9 ]/g, ' ').slice(0, 20)} ${Math.round(100 * score)}`
+
+function colour(label: string): string {
+  let sum = 0
+  for (const sign of label) sum = (31 * sum + sign.codePointAt(0)!) >>> 0
+  return COLOURS[sum % COLOURS.length]!
+}
+
+/**
+ * Writes a JPEG of the picture with a box around each detection and its name and score (in per cent) beside it; boxes are in
+ * pixels of the picture. Native code: only in a worker or another child. @throws MtorError IMAGE_INVALID, DISK_FULL
+ */
+export async function annotate(picture: Picture, detections: readonly Detection[], file: string): Promise<void> {
+  const factor = Math.min(1, MAX_SIDE_PX / Math.max(picture.width, picture.height))
+  const width = Math.max(1, Math.round(picture.width * factor)), height = Math.max(1, Math.round(picture.height * factor))
+  const linePx = Math.max(2, Math.round(Math.max(width, height) / 320))
+  const textPx = Math.min(Math.max(12, Math.round(Math.max(width, height) / 32)), height)
+  const boxes = detections.map(({ label, box }) => `<rect x="${box.x * factor}" y="${box.y * factor}" width="${box.width * factor}" height="${box.height * factor}" fill="none" stroke="${colour(label)}" stroke-width="${linePx}"/>`)
+  const overlays: OverlayOptions[] = [{ input: Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${boxes.join('')}</svg>`) }]
+  // The likeliest last: its name lies on top.
+  for (const detection of [...detections].reverse()) {
+    const drawn = drawText(caption(detection))
+    const label = await sharp(drawn.data, { raw: { width: drawn.widthPx, height: drawn.heightPx, channels: 1 } }).resize({ height: textPx }).resize({ width, height, fit: 'inside', withoutEnlargement: true })
+      .toColourspace('srgb').png().toBuffer({ resolveWithObject: true })
+    const above = detection.box.y * factor - label.info.height
+    overlays.push({
+      input: label.data,
+      left: Math.round(Math.min(Math.max(0, detection.box.x * factor), width - label.info.width)),
+      top: Math.round(Math.min(Math.max(0, above >= 0 ? above : detection.box.y * factor), height - label.info.height)),
+    })
+  }
+  const jpeg = await upright(picture).resize(width, height, { fit: 'fill' }).flatten({ background: '#000' }).toColourspace('srgb').composite(overlays).jpeg({ quality: 85 }).toBuffer()
+  try {
+    await mkdir(dirname(file), { recursive: true })
+    await writeFile(`${file}.part`, jpeg)
+    await rename(`${file}.part`, file)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    throw new MtorError(code === 'ENOSPC' || code === 'EDQUOT' ? 'DISK_FULL' : 'IMAGE_INVALID', `annotated picture ${file} cannot be written: ${message}`, { cause: error })
+  }
+}
