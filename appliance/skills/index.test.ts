@@ -47,7 +47,7 @@ test('all skills start and stop, and stopping twice is fine', async (t) => {
 
 test('no skill imports another skill, nor any part it is to be given', async (t) => {
   const here = import.meta.dirname
-  const helpers = new Set(['./port.ts', './words.ts', './box.ts', './notes-file.ts', './timers.ts'])
+  const helpers = new Set(['./port.ts', './words.ts', './box.ts', './notes-file.ts', './timers.ts', './sight.ts'])
   for (const file of (await readdir(here)).filter((f) => /^[a-z-]+\.ts$/.test(f) && !['index.ts', 'testing.ts'].includes(f))) {
     for (const [, from] of (await readFile(join(here, file), 'utf8')).matchAll(/from '(\..+?)'/g)) {
       t.true(from!.startsWith('../contracts/') || helpers.has(from!), `${file} imports ${from}`)

@@ -19,9 +19,10 @@ import { makeSystemSkill } from './system.ts'
 import { makeTimeSkill } from './time.ts'
 import { makeTimerSkill } from './timer.ts'
 import type { DurableValues } from './timers.ts'
+import { makeVisionSkill, type SkillEyes } from './vision.ts'
 
 export type { ChildIntents, Skill, SkillContext, SkillResult } from './port.ts'
-export type { Canceller, DeviceStateReader, DurableValues, HelpEntry, ModeSwitch, NodeSummary, Sequences }
+export type { Canceller, DeviceStateReader, DurableValues, HelpEntry, ModeSwitch, NodeSummary, Sequences, SkillEyes }
 
 /** What the skills need of the rest of the appliance. */
 export interface SkillsDeps {
@@ -43,6 +44,8 @@ export interface SkillsDeps {
   lastSpoken(): string | undefined
   /** Says something without being asked; called from timers, some of them at once after the start. */
   announce(text: string): void
+  /** Left out: no camera is fitted. */
+  eyes?: SkillEyes | undefined
 }
 
 /** All skills: every type of INTENTS is served by exactly one. */
@@ -62,6 +65,7 @@ export function makeSkills(deps: SkillsDeps): Skill[] {
     makeModesSkill(deps),
     makeHelpSkill(deps),
     makeDialogueSkill(deps),
+    makeVisionSkill(deps),
     makeNotFittedSkill(),
   ]
 }

@@ -4,12 +4,6 @@ import type { Skill } from './port.ts'
 
 /** Types whose skill comes with hardware or models that this box does not have, and what is missing. */
 const MISSING = {
-  'camera.capture': 'No camera is fitted.',
-  'vision.describe': 'No camera is fitted, so I cannot look.',
-  'vision.find': 'No camera is fitted, so I cannot look.',
-  'vision.watch': 'No camera is fitted, so I cannot watch.',
-  'vision.unwatch': 'No camera is fitted, so I am not watching.',
-  'vision.read': 'No camera is fitted, so I cannot read.',
   'chat.ask': 'No language model is fitted.',
   'weather.report': 'No weather source is fitted.',
   'mail.send': 'No mail is fitted.',
