@@ -24,7 +24,7 @@ export const ModelSource = Type.Union([
   object({ kind: Type.Literal('npm'), package: Type.String(), version: Type.String() }, 'npm pack; paths are in the package'),
   object({ kind: Type.Literal('installed'), package: Type.String(), folder: Type.String() }, 'Comes with npm ci; it is verified and copied, not fetched'),
   object({ kind: Type.Literal('debian'), package: Type.String() }, 'apt-get download; paths are in the package, without the leading slash'),
-  object({ kind: Type.Literal('pypi'), package: Type.String(), version: Type.String() }, 'pip download; paths are in the wheel'),
+  object({ kind: Type.Literal('pypi'), package: Type.String(), version: Type.String(), platform: Type.Optional(Type.String({ pattern: '^[a-z0-9_]+$', description: 'Of the wheel, where it is not this machine' })) }, 'pip download; paths are in the wheel'),
   object({ kind: Type.Literal('url'), url: Type.String({ pattern: '^https?://' }) }, 'One file; it is resumed where it was cut off'),
   object({ kind: Type.Literal('file'), path: Type.String() }, 'A file or folder of the operator'),
   object({ kind: Type.Literal('learned'), by: Type.String() }, 'Trained on this box; it cannot be fetched again'),
@@ -53,7 +53,7 @@ export const Manifest = object({
   providers: Type.Optional(Type.Array(Type.String(), { description: 'Tried in this order; left out: that of the configuration' })),
   timeoutMs: Type.Integer({ minimum: 10, description: 'One run at the most, warm, on the slowest board it is meant for; beyond it the worker is taken for hung' }),
   prove: Type.Enum(['each', 'idle'], { description: 'each: an answer is given out only after a known answer came out right after it; idle: proven while there is nothing to do' }),
-  knownAnswers: Type.Array(KnownAnswer, { minItems: 1, description: 'The first is run as proof of work; it should be tiny. All are run after loading' }),
+  knownAnswers: Type.Array(KnownAnswer, { description: 'At least one, but for speech, which proves itself by its first words. The first is run as proof of work; it should be tiny. All are run after loading' }),
   options: Type.Record(Type.String(), Type.Unknown(), { description: 'What the task needs to know of this model' }),
   measured: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'What was measured when it was learned: false accepts, false rejects …' })),
 })
