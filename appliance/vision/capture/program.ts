@@ -42,6 +42,7 @@ export function runProgram(program: string, args: readonly string[], signal: Abo
 
 /** What an abort means: the camera took too long, or nobody wants the picture any more. */
 export function abortError(signal: AbortSignal, what: string): MtorError {
+  if (signal.reason instanceof MtorError) return signal.reason
   return signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError' ? new MtorError('CAMERA', `${what}: no picture in time, so it was ended`) : new MtorError('CANCELLED', `${what}: cut off`)
 }
 
