@@ -1,8 +1,8 @@
-import { readFile, readdir, statfs } from 'node:fs/promises'
+import { statfs } from 'node:fs/promises'
 import { availableParallelism, loadavg } from 'node:os'
-import { join } from 'node:path'
 import type { Systeminformation } from 'systeminformation'
 import type { Clock } from '../contracts/clock.ts'
+import { thermalZones } from '../inference/governor/sensors/temperature.ts'
 
 /** State of the board itself. What could not be read in time is absent, never zero. */
 export interface BoxState {
@@ -84,20 +84,11 @@ export function makeBoxReader({ clock, diskPath, thermalRoot = '/sys/class/therm
   }
 }
 
-/**
- * The hottest zone that names the processor, else the hottest of all. Other zones may be constants: the PMIC zone of a
- * Jetson always says 100 °C. @see Linux Documentation/driver-api/thermal/sysfs-api.rst (temp is in millidegrees)
- */
+/** The hottest zone that names the processor, else the hottest of all. Other zones may be constants: the PMIC zone of a Jetson always says 100 °C. */
 async function processorTemperature(root: string): Promise<Partial<BoxState>> {
-  const zones = await Promise.all((await readdir(root)).filter((zone) => zone.startsWith('thermal_zone')).map(async (zone) => {
-    try {
-      const [type, temp] = await Promise.all(['type', 'temp'].map((file) => readFile(join(root, zone, file), 'utf8')))
-      return { type: type!.trim().toLowerCase(), temperatureC: Number.parseInt(temp!, 10) / 1000 }
-    } catch { return undefined } // A zone whose part is powered down gives EAGAIN.
-  }))
-  const sane = zones.filter((zone) => zone !== undefined && zone.temperatureC > -60 && zone.temperatureC < 150) as { type: string; temperatureC: number }[]
-  const processor = sane.filter((zone) => /cpu|x86_pkg|soc|tj/.test(zone.type))
-  const chosen = processor.length > 0 ? processor : sane.filter((zone) => !zone.type.startsWith('pmic'))
+  const zones = await thermalZones(root)
+  const processor = zones.filter((zone) => /cpu|x86_pkg|soc|tj/.test(zone.type))
+  const chosen = processor.length > 0 ? processor : zones.filter((zone) => !zone.type.startsWith('pmic'))
   return chosen.length > 0 ? { temperatureC: Math.max(...chosen.map((zone) => zone.temperatureC)) } : {}
 }
 

@@ -1,0 +1,2 @@
+export { boardSensors, Governor, type GovernorOptions, type GovernorStatus, type SensorStatus } from './governor.ts'
+export type { Reading, Sensor } from './sensor.ts'
