@@ -1,7 +1,8 @@
-import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { InferenceSession } from 'onnxruntime-node'
+import { MtorError } from '../../contracts/errors.ts'
 import { providerOf } from './names.ts'
 
 /** Memory first: a full or slow disk must not keep a model from being proven. */
@@ -21,8 +22,7 @@ export class Profile {
   #ended = false
 
   constructor(folders: readonly string[] = FOLDERS) {
-    const folder = folders.find((path) => { try { accessSync(path, constants.W_OK); return true } catch { return false } }) ?? tmpdir()
-    this.#folder = mkdtempSync(join(folder, 'mtor-profile-'))
+    this.#folder = makeFolder(folders)
   }
 
   /** Undefined once it has ended: sessions opened later are not profiled. */
@@ -32,14 +32,20 @@ export class Profile {
 
   add(session: InferenceSession): void { if (!this.#ended) this.#sessions.push(session) }
 
-  /** How many nodes of the graphs ran, by provider. Empty where nothing ran, or the profile could not be written. Ending twice is fine. */
+  /** How many nodes of the graphs ran, by provider; empty where nothing ran. Ending twice is fine. @throws MtorError DISK_FULL where it was not written whole */
   end(): Record<string, number> {
     if (this.#ended) return {}
     this.#ended = true
     try {
       for (const session of this.#sessions) session.endProfiling()
-      return countNodes(readdirSync(this.#folder).map((file) => JSON.parse(readFileSync(join(this.#folder, file), 'utf8')) as TraceEvent[]))
+      return countNodes(readdirSync(this.#folder).map((file) => parse(readFileSync(join(this.#folder, file), 'utf8'))))
     } finally { rmSync(this.#folder, { recursive: true, force: true }) }
+  }
+
+  /** Ends it where nothing came of it; whatever was written is of no interest. */
+  discard(): void {
+    this.#ended = true
+    rmSync(this.#folder, { recursive: true, force: true })
   }
 }
 
@@ -58,4 +64,14 @@ export function countNodes(profiles: readonly (readonly TraceEvent[])[]): Record
     }
   }
   return counts
+}
+
+function parse(text: string): TraceEvent[] {
+  try { return JSON.parse(text) as TraceEvent[] } catch (error) { throw new MtorError('DISK_FULL', `the profile was not written whole (${text.length} characters)`, { cause: error }) }
+}
+
+function makeFolder(folders: readonly string[]): string {
+  const reasons: string[] = []
+  for (const folder of folders) try { return mkdtempSync(join(folder, 'mtor-profile-')) } catch (error) { reasons.push(String(error)) }
+  throw new MtorError('DISK_FULL', `a profile can be written nowhere, so that no model can be proven: ${reasons.join('; ')}`)
 }

@@ -32,7 +32,7 @@ export async function openSession({ ort, bytes, provider, threads, profile, exte
 }
 
 /** Names of the providers that this build of onnxruntime can be asked for; being able to is not having the device. */
-export const supportedProviders = (ort: Ort): string[] => ort.listSupportedBackends().map(({ name }) => name)
+export const supportedProviders = (ort: Pick<Ort, 'listSupportedBackends'>): string[] => ort.listSupportedBackends().map(({ name }) => name)
 
 /**
  * Why what was profiled is no proof that `provider` runs the model; undefined where it is one.

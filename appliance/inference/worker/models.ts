@@ -61,12 +61,11 @@ export class Models {
         this.#loaded.set(manifest.name, { model, module, task, provider, threads })
         return { provider, nodeCounts, tried, loadMs: since(startedMs), proofs }
       } catch (thrown) {
-        profile.end()
         await task?.close().catch(() => {})
         const error = toMtorError(thrown, 'MODEL_UNAVAILABLE')
         if (FINAL.has(error.code)) throw error
         tried.push({ provider, error: brief(await explain(provider, error.message)) })
-      }
+      } finally { profile.discard() }
     }
     throw new MtorError('MODEL_UNAVAILABLE', `${manifest.name} runs on no provider: ${tried.map(({ provider, error }) => `${provider}: ${error}`).join('; ')}`, { data: { tried } })
   }
