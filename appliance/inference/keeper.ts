@@ -16,6 +16,8 @@ export interface KeeperOptions<Out, In> {
   file: string
   env: Record<string, string>
   execArgv?: readonly string[]
+  /** A child that worked this long was healthy: its end is the first again; left out: 10 s. */
+  healthyMs?: number
   clock: Clock
   /** Asks the child to end by itself. */
   shutdown: Out
@@ -132,7 +134,7 @@ export class Keeper<Out extends object, In> {
     this.#child = undefined
     if (!this.#started) return
     const planned = child.ended?.planned ?? false
-    if (planned || (child.healthySinceMs !== undefined && this.#o.clock.monoMs() - child.healthySinceMs >= HEALTHY_MS)) this.#failures = 0
+    if (planned || (child.healthySinceMs !== undefined && this.#o.clock.monoMs() - child.healthySinceMs >= (this.#o.healthyMs ?? HEALTHY_MS))) this.#failures = 0
     this.#again(reason, planned)
   }
 

@@ -30,6 +30,8 @@ export interface Proof {
 export type FromWorker =
   /** The process is up and can take messages. */
   | { kind: 'up'; startMs: number }
+  /** Sent at once when a load, run or prove comes in, before any work: a worker that does not even take what it is given hangs. */
+  | { kind: 'taken'; requestId: number }
   | { kind: 'loaded'; requestId: number; provider: string; nodeCounts: Record<string, number>; tried: { provider: string; error: string }[]; loadMs: number; proofs: Proof[] }
   | { kind: 'answer'; requestId: number; output: unknown; runMs: number; proof?: Proof }
   | { kind: 'proven'; requestId: number; proofs: Proof[]; runMs: number }
