@@ -74,6 +74,7 @@ export const SpeechConfig = part({
   maxSilenceMs: ms(900, 'Silence that ends a sentence that may go on', 200, 5_000),
   answerWindowMs: ms(8_000, 'After wake or question, how long to wait for speech', 1_000, 60_000),
   proofPeriodMs: ms(30_000, 'In quiet moments the ears hear a known recording this often, and must hear it right', 500, 3600_000),
+  transcriber: Type.String({ default: 'none', pattern: '^[a-z0-9][a-z0-9-]{0,47}$', description: 'Model that hears free speech (notes, log, chat, mail) once more, such as whisper-tiny-en; auto: the best that is there and fast enough on this board; none: the engine alone' }),
   speak: part({
     engine: Type.Enum(['auto', 'flite', 'espeak-ng', 'none'], { default: 'auto' }),
     voice: Type.String({ default: 'rms', pattern: '^[A-Za-z0-9_+-]{1,32}$' }),

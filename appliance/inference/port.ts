@@ -18,7 +18,7 @@ export interface TestPattern { pattern: 'shapes'; seed: number; widthPx: number;
 /** A line of text drawn with a font of our own, for known answers. Capitals, digits and spaces. */
 export interface TextPattern { pattern: 'text'; text: string }
 /** A short sentence from a few resonators, for known answers. */
-export interface VoicePattern { pattern: 'voice' }
+export interface VoicePattern { pattern: 'voice'; /** Followed by silence as any other sound is, so that it takes as long. */ wholeWindow?: boolean }
 
 /** Input and output of each task. */
 export interface Tasks {

@@ -40,6 +40,17 @@ export interface Voice {
   expectAnswer(forMs: number): void
 }
 
+export interface ConversationOptions {
+  dialogue: Dialogue
+  service: IntentService
+  hub: Hub
+  clock: Clock
+  voice: () => Voice | undefined
+  answerWindowMs: number
+  /** Hears free speech once more, with a better model; gives the message as it is where it has none. Never rejects. */
+  betterEars?: (message: UtteranceMessage) => Promise<UtteranceMessage>
+}
+
 const VOICE_IDENTITY: Identity = { client: 'voice', role: 'operator', kind: 'voice' }
 /** A spotted stop word is often also the utterance that follows it: not to be carried out twice. */
 const STOP_ECHO_MS = 3_000
@@ -51,13 +62,13 @@ const MOST_UNSAID = 10, UNSAID_MS = 60_000
  * service, final event; the voice adds earcons and speech.
  */
 export class Conversation {
-  readonly #o: { dialogue: Dialogue; service: IntentService; hub: Hub; clock: Clock; voice: () => Voice | undefined; answerWindowMs: number }
+  readonly #o: ConversationOptions
   #lastSaid: string | undefined
   #lastStopMs = -Infinity
   #speakingMs: number | undefined
   readonly #unsaid: { text: string; untilMs: number }[] = []
 
-  constructor(options: { dialogue: Dialogue; service: IntentService; hub: Hub; clock: Clock; voice: () => Voice | undefined; answerWindowMs: number }) { this.#o = options }
+  constructor(options: ConversationOptions) { this.#o = options }
 
   /** What was said last, for "repeat". */
   get lastSaid() { return this.#lastSaid }
@@ -134,8 +145,9 @@ export class Conversation {
     }
   }
 
-  async #utterance(message: UtteranceMessage): Promise<void> {
-    const { hub, clock } = this.#o
+  async #utterance(heard: UtteranceMessage): Promise<void> {
+    const { hub, clock, betterEars } = this.#o
+    const message = heard.how === 'free' && betterEars ? await betterEars(heard) : heard
     const voice = this.#o.voice()
     hub.system({ severity: 'info', component: 'speech', name: 'heard', message: message.how === 'rejected' ? `not in the grammar: ${message.text}` : message.text, data: { how: message.how, confidence: message.confidence, engine: message.engine } })
     if (message.how === 'rejected') {

@@ -1,11 +1,11 @@
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SpeechTimeline } from './messages.ts'
+import { RecentSound } from './recent-sound.ts'
 import { encodeWav } from './wav.ts'
 
 /** The longest stretch before now that an utterance can be cut from. */
 const MEMORY_S = 30
-const FRAMES = Math.ceil((MEMORY_S * 16_000) / 512)
 /** Sound kept around the utterance, so that soft beginnings and ends are in. */
 const MARGIN_MS = 300
 const MAX_TOTAL_BYTES = 256 * 1024 * 1024
@@ -17,26 +17,19 @@ const MAX_TOTAL_BYTES = 256 * 1024 * 1024
 export class AudioKeeper {
   readonly #folder: string
   readonly #maxTotalBytes: number
-  #frames: { samples: Int16Array; endMs: number }[] = []
+  readonly #heard = new RecentSound(MEMORY_S)
 
   constructor(folder: string, maxTotalBytes = MAX_TOTAL_BYTES) {
     this.#folder = folder
     this.#maxTotalBytes = maxTotalBytes
   }
 
-  push(samples: Int16Array, endMs: number): void {
-    this.#frames.push({ samples, endMs })
-    if (this.#frames.length > FRAMES) this.#frames.shift()
-  }
+  push(samples: Int16Array, endMs: number): void { this.#heard.push(samples, endMs) }
 
   /** Writes what was heard between the utterance's first and last speech; the file's path, or undefined where nothing is left of it. */
   async save(timeline: SpeechTimeline, wallMs: number): Promise<string | undefined> {
-    const from = timeline.speechStartMs - MARGIN_MS
-    const to = timeline.speechEndMs + MARGIN_MS
-    const parts = this.#frames.filter(({ endMs }) => endMs >= from && endMs - 32 <= to).map((frame) => frame.samples)
-    if (parts.length === 0) return undefined
-    const samples = new Int16Array(parts.length * 512)
-    parts.forEach((part, i) => { samples.set(part, i * 512) })
+    const samples = this.#heard.between(timeline.speechStartMs - MARGIN_MS, timeline.speechEndMs + MARGIN_MS)
+    if (!samples) return undefined
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     const file = join(this.#folder, `utterance-${new Date(wallMs).toISOString().replaceAll(':', '')}.wav`)
     await writeFile(file, encodeWav(samples, { sampleRateHz: 16_000 }), { mode: 0o600 })

@@ -26,6 +26,10 @@ export interface UtteranceMessage {
   confidence: number
   engine: string
   timeline: SpeechTimeline
+  /** Of 'free': the words of the grammar it began with, and when what follows them began. */
+  free?: { lead: string; fromMs: number }
+  /** Of 'free', where better ears are to hear it: WAV file of what follows the lead; who takes the message removes it. */
+  audio?: string
 }
 
 export type FromSpeech =

@@ -10,6 +10,7 @@ import type { FromSpeech, SpeechSettings, ToSpeech } from './messages.ts'
 import { SpeechPipeline } from './pipeline.ts'
 import { EarsProver, ProofRound } from './proof.ts'
 import { chooseEngine, openSink, Speaker } from './speak/index.ts'
+import { FreeSpeechFiles } from './free-speech-files.ts'
 
 /** Frames that wait for the pipeline: 10 s. Beyond it sound is dropped, and that is told. */
 const MAX_BACKLOG = Math.round((10 * SAMPLE_RATE_HZ) / FRAME_SAMPLES)
@@ -37,6 +38,7 @@ function trouble(message: string) {
 
 // Ears
 
+const freeSpeech = config.transcriber === 'none' ? undefined : new FreeSpeechFiles(runDir)
 const keeper = config.keepAudio.enabled ? new AudioKeeper(resolve(stateDir, config.keepAudio.directory)) : undefined
 const loaded = Promise.withResolvers<SpeechPipeline>()
 loaded.promise.catch(() => {})
@@ -52,6 +54,7 @@ function hear(frame: Int16Array, endMs: number) {
   lastFrameMs = clock.monoMs()
   heardSamples += frame.length
   keeper?.push(frame, endMs)
+  freeSpeech?.push(frame, endMs)
   const ears = pipeline
   if (!ears) return
   if (backlog >= MAX_BACKLOG) return trouble(`recognition is ${MAX_BACKLOG} frames behind: sound is dropped`)
@@ -66,7 +69,8 @@ async function finishHearing(ears: SpeechPipeline) {
 }
 
 function emit(message: FromSpeech) {
-  send(message)
+  if (freeSpeech && message.kind === 'utterance' && message.how === 'free') void freeSpeech.attach(message).catch((error: unknown) => { trouble(`cannot keep what was said for the transcriber: ${String(error)}`); return message }).then(send)
+  else send(message)
   if (message.kind === 'utterance') keeper?.save(message.timeline, Date.now()).catch((error: unknown) => { trouble(`cannot keep audio: ${String(error)}`) })
 }
 

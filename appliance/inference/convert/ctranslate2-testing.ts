@@ -39,7 +39,7 @@ export class TinyWhisper {
     this.#add('encoder/conv2/bias', [WIDTH])
     this.#add('encoder/position_encodings/encodings', [shape.positions, WIDTH])
     this.#add('decoder/position_encodings/encodings', [shape.textPositions, WIDTH])
-    this.#add('decoder/embeddings/weight', [shape.vocabulary, WIDTH], 2)
+    this.#add('decoder/embeddings/weight', [shape.vocabulary, WIDTH], 0.2)
     for (const part of ['encoder', 'decoder']) {
       this.#norm(`${part}/layer_norm`)
       const layer = `${part}/layer_0`

@@ -62,7 +62,7 @@ export const task: TaskModule<'transcribe'> = {
         const audioS = samples.length / SAMPLE_RATE_HZ
         if (audioS > MAX_S) throw new MtorError('AUDIO_INVALID', `${String(file)}: ${Math.round(audioS)} s are too long; at most ${MAX_S}`)
         const heard: Decoded[] = []
-        for (const window of windowsOf(samples)) heard.push(raw = await hear(window, known ? 0 : options.windowS))
+        for (const window of windowsOf(samples)) heard.push(raw = await hear(window, known && !file.wholeWindow ? 0 : options.windowS))
         const tokens = heard.reduce((sum, { tokens: { length } }) => sum + length + 1, 0)
         return {
           text: heard.map(({ tokens: ids }) => vocabulary.text(ids).trim()).filter(Boolean).join(' '), audioS,
