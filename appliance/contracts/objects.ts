@@ -31,10 +31,16 @@ export function plural(label: string): string {
   return /(s|x|ch|sh)$/.test(spoken) ? `${spoken}es` : /[^aeiou]y$/.test(spoken) ? `${spoken.slice(0, -1)}ies` : `${spoken}s`
 }
 
-/** "a cup", "an apple", "a pair of skis". */
-export const withArticle = (label: string): string => SINGULAR[label] ?? `${/^[aeiou]/i.test(label) ? 'an' : 'a'} ${label}`
+const ARTICLE = /^(a|an|any|some|the|my|your|our|another) /i
 
-const plain = (word: string) => word.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, ' ').trim().replace(/^(a|an|any|some|the|my|your|our|another) /, '')
+/** "a cup", "an apple", "a pair of skis"; what has an article already gets this one. */
+export function withArticle(label: string): string {
+  const bare = label.trim().replace(ARTICLE, '')
+  // A u or eu that sounds like "you".
+  return SINGULAR[bare] ?? `${/^(?!uni|use|ut|eu|one)[aeiou]/i.test(bare) ? 'an' : 'a'} ${bare}`
+}
+
+const plain = (word: string) => word.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, ' ').trim().replace(ARTICLE, '')
 /** Every name by every other of the same thing. */
 const SAME = new Map<string, readonly string[]>()
 for (const [label, others] of Object.entries(NAMES)) for (const name of [label, ...others]) SAME.set(name, [label, ...others])

@@ -124,7 +124,7 @@ export class Eyes {
   watching(): string[] { return this.#watches.all.map((watch) => watch.object) }
 
   status() {
-    return { camera: this.#camera?.describe() ?? 'none', frames: this.#ring.size, framesDir: this.#ring.folder, watching: this.#watches.all.map(({ object, present, endMonoMs }) => ({ object, present, ...(endMonoMs === undefined ? {} : { leftS: Math.max(0, Math.round((endMonoMs - this.#o.clock.monoMs()) / 1000)) }) })), ...(this.#trouble.last ? { trouble: this.#trouble.last } : {}) }
+    return { camera: this.#camera?.describe() ?? 'none', frames: this.#ring.size, framesDir: this.#ring.folder, looking: this.#looking !== undefined, watching: this.#watches.all.map(({ object, present, endMonoMs }) => ({ object, present, ...(endMonoMs === undefined ? {} : { leftS: Math.max(0, Math.round((endMonoMs - this.#o.clock.monoMs()) / 1000)) }) })), ...(this.#trouble.last ? { trouble: this.#trouble.last } : {}) }
   }
 
   /** Takes a picture into the ring and keeps it there while it is worked with. */
