@@ -4,15 +4,13 @@ import { openEngine } from './engines/index.ts'
 import { commandPhrases, leadOf, phrasesFor, SPOT_PHRASES, WAKE_WORD, type CommandGrammar } from './grammar.ts'
 import { afterWakeWord, judge, textAfterWakeWord, type CommandTuning } from './judge.ts'
 import type { FromSpeech, UtteranceMessage } from './messages.ts'
-import { SILERO_MODEL, TrustedFiles } from './models.ts'
+import { SILERO_MODEL, trustedFolder, type SpeechModelOptions } from './models.ts'
 import { SampleRing } from './ring.ts'
 import { FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, VoiceActivity } from './vad.ts'
 import { WakeCheck } from './wake.ts'
 
-export interface PipelineOptions {
+export interface PipelineOptions extends SpeechModelOptions {
   engine: 'auto' | 'vosk' | 'pocketsphinx'
-  /** Where checks of model files are remembered. */
-  cacheDir?: string
   grammar: CommandGrammar
   completeness(text: string): Completeness
   /** Silence that ends a complete sentence; twice this ends one that may go on. */
@@ -129,9 +127,9 @@ export class SpeechPipeline {
 
   /** @throws MtorError MODEL_UNTRUSTED or ENGINE_MISSING. */
   static async load(options: PipelineOptions): Promise<SpeechPipeline> {
-    const vadFolder = await new TrustedFiles(options.cacheDir).folder(SILERO_MODEL)
+    const vadFolder = await trustedFolder(SILERO_MODEL, options)
     const vad = await VoiceActivity.load(`${vadFolder}/${Object.keys(SILERO_MODEL.files)[0]}`)
-    const { engine, wake, commands, refused } = await openEngine(options.engine, { cacheDir: options.cacheDir })
+    const { engine, wake, commands, refused } = await openEngine(options.engine, options)
     for (const error of refused) options.emit({ kind: 'log', level: 'warn', message: `${error.message}; ${engine.name} is used instead`, data: { code: error.code, hint: error.hint } })
     // Made when first needed, then kept: most utterances never need the open vocabulary.
     let opened: Promise<Recogniser> | undefined

@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, posix } from 'node:path'
-import { parseDocument } from 'yaml'
 import { MtorError, toMtorError } from '../../contracts/errors.ts'
 import { manifestValidator, type Manifest, type ModelSource } from '../manifest.ts'
+import { readYaml, SHIPPED_DIR } from './yaml.ts'
 
-/** Manifests that come with the appliance. */
-export const SHIPPED_DIR = join(import.meta.dirname, '../manifests')
 export const MANIFEST_FILE = 'manifest.json'
 const NAME = /^[a-z0-9][a-z0-9-]{0,47}$/
 
@@ -63,16 +61,6 @@ export function unsealed(file: string): Manifest {
   const manifest = checkManifest(value.manifest, file)
   if (value.seal !== sealOf(manifest)) throw new MtorError('MODEL_INVALID', `${file}: it is not as it was written (its seal differs)`)
   return manifest
-}
-
-/** Reads a manifest in YAML or JSON, unchecked. @throws MtorError MODEL_INVALID with file and line, NOT_FOUND */
-export function readYaml(file: string): unknown {
-  let text: string
-  try { text = readFileSync(file, 'utf8') } catch (error) { throw new MtorError('NOT_FOUND', `${file}: ${(error as Error).message}`, { cause: error }) }
-  const document = parseDocument(text)
-  const problem = document.errors[0]
-  if (problem) throw new MtorError('MODEL_INVALID', `${file}: ${problem.message.split('\n')[0]}`)
-  return document.toJS() as unknown
 }
 
 /** All manifests: those that came with the appliance, read once, and those in the store, read when they change. */

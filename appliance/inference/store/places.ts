@@ -4,7 +4,7 @@ import { MtorError, toMtorError } from '../../contracts/errors.ts'
 import type { Manifest } from '../manifest.ts'
 import { MANIFEST_FILE, sealed, unsealed, type Entry } from './catalogue.ts'
 import { replaceFile, writeWhole } from './disk.ts'
-import { installedFolder } from './sources/index.ts'
+import { installedFolder } from './installed.ts'
 import type { FileState, TrustedFiles } from './trusted-files.ts'
 
 /** Where the files of a model may lie. An installed package is npm's: it is never written to. */

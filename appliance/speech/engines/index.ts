@@ -1,6 +1,7 @@
 import { MtorError, toMtorError } from '../../contracts/errors.ts'
 import type { SpeechEngine } from '../engine.ts'
 import { VOSK_COMMANDS, type CommandTuning } from '../judge.ts'
+import type { SpeechModelOptions } from '../models.ts'
 import { VOSK_TUNING, type WakeTuning } from '../wake.ts'
 import { PocketSphinxEngine, POCKETSPHINX_COMMANDS, POCKETSPHINX_TUNING } from './pocketsphinx.ts'
 import { VoskEngine } from './vosk.ts'
@@ -9,7 +10,7 @@ export interface EngineKind {
   name: 'vosk' | 'pocketsphinx'
   wake: WakeTuning
   commands: CommandTuning
-  load(options: { cacheDir?: string }): Promise<SpeechEngine>
+  load(options: SpeechModelOptions): Promise<SpeechEngine>
 }
 
 /** In the order they are tried by 'auto'. */
@@ -21,7 +22,7 @@ export const ENGINES: readonly EngineKind[] = [
 export interface Opened { engine: SpeechEngine; wake: WakeTuning; commands: CommandTuning; /** Why the engines before it were not taken. */ refused: MtorError[] }
 
 /** Opens the engine asked for, or the first that works. @throws MtorError ENGINE_MISSING or MODEL_UNTRUSTED. */
-export async function openEngine(wanted: 'auto' | EngineKind['name'], options: { cacheDir?: string }): Promise<Opened> {
+export async function openEngine(wanted: 'auto' | EngineKind['name'], options: SpeechModelOptions): Promise<Opened> {
   const refused: MtorError[] = []
   for (const kind of ENGINES) {
     if (wanted !== 'auto' && wanted !== kind.name) continue

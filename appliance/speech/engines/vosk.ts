@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { MtorError, toMtorError } from '../../contracts/errors.ts'
 import type { Recogniser, SpeechEngine, Transcript, Vocabulary, Word } from '../engine.ts'
 import { GARBAGE } from '../engine.ts'
-import { TrustedFiles, VOSK_LIBRARY, VOSK_LIBRARY_ARM64, VOSK_MODEL } from '../models.ts'
+import { trustedFolder, VOSK_LIBRARY, VOSK_LIBRARY_ARM64, VOSK_MODEL, type SpeechModelOptions } from '../models.ts'
 
 const SAMPLE_RATE_HZ = 16_000
 /** Vosk counts samples in 32 bits and gives times as floats: after this much speech a recogniser is renewed. */
@@ -46,17 +46,9 @@ async function library(file: string): Promise<Vosk> {
   }
 }
 
-async function libraryFile(trusted: TrustedFiles, cacheDir: string | undefined): Promise<string> {
-  if (process.platform === 'linux' && process.arch === 'x64') return join(await trusted.folder(VOSK_LIBRARY), 'libvosk.so')
-  const arm = VOSK_LIBRARY_ARM64
-  const hint = `Put ${arm.member} of ${arm.wheel} (Python package vosk, wheel SHA-256 ${arm.wheelSha256}) at ${join(cacheDir ?? '<cache folder>', arm.file)}; its SHA-256 is ${arm.sha256}. Debian package libatomic1 is needed`
-  if (process.platform !== 'linux' || process.arch !== 'arm64' || cacheDir === undefined) {
-    throw new MtorError('ENGINE_MISSING', `there is no libvosk for ${process.platform} ${process.arch} here`, process.arch === 'arm64' ? { hint } : {})
-  }
-  try { return await trusted.file(join(cacheDir, arm.file), arm.sha256, arm.name) } catch (error) {
-    const { code, message } = toMtorError(error)
-    throw new MtorError(code, message, { cause: error, hint })
-  }
+async function libraryFile(options: SpeechModelOptions): Promise<string> {
+  if (process.platform !== 'linux' || (process.arch !== 'x64' && process.arch !== 'arm64')) throw new MtorError('ENGINE_MISSING', `there is no libvosk for ${process.platform} ${process.arch} here`)
+  return join(await trustedFolder(process.arch === 'x64' ? VOSK_LIBRARY : VOSK_LIBRARY_ARM64, options), 'libvosk.so')
 }
 
 /** Vosk (Kaldi) through libvosk, in this process. A call takes about 0.015 s per second of audio and blocks. */
@@ -73,10 +65,9 @@ export class VoskEngine implements SpeechEngine {
   }
 
   /** @throws MtorError MODEL_UNTRUSTED or ENGINE_MISSING. */
-  static async load(options: { cacheDir?: string } = {}): Promise<VoskEngine> {
-    const trusted = new TrustedFiles(options.cacheDir)
-    const file = await libraryFile(trusted, options.cacheDir)
-    const folder = await trusted.folder(VOSK_MODEL)
+  static async load(options: SpeechModelOptions = {}): Promise<VoskEngine> {
+    const file = await libraryFile(options)
+    const folder = await trustedFolder(VOSK_MODEL, options)
     try {
       const vosk = await library(file)
       vosk.setLogLevel(-1)

