@@ -31,8 +31,8 @@ export function classify(thrown: unknown, provider: string): Fault {
   return { error: new MtorError('MODEL_UNAVAILABLE', message, { cause: thrown, data: { provider, ...(gpu ? { gpu } : {}) } }), gpu: gpu !== undefined }
 }
 
-/** onnxruntime's messages begin with the path of a source file and the signature of a C++ function; what happened comes last. */
+/** onnxruntime's messages may begin with a source file, the signature of a C++ function and a condition; what happened comes last. */
 export function brief(message: string): string {
-  const line = message.replace(/\s+/g, ' ').trim()
+  const line = message.replace(/\s+/g, ' ').trim().replace(/^(?:Error: )?\/onnxruntime_src\/\S+:\d+ .* was false\. /, '')
   return line.length <= 400 ? line : `${line.slice(0, 150)} … ${line.slice(-245)}`
 }
