@@ -3,48 +3,19 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import test, { type ExecutionContext } from 'ava'
-import { makeConfig } from '../config/load.ts'
-import { ManualClock, systemClock, type Clock } from '../contracts/clock.ts'
+import test from 'ava'
+import { ManualClock } from '../contracts/clock.ts'
 import { MtorError } from '../contracts/errors.ts'
-import type { SystemEvent } from '../contracts/events.ts'
-import { Hub } from '../contracts/hub.ts'
-import { SpeechHost } from './host.ts'
-import type { FromSpeech } from './messages.ts'
+import { processState } from '../inference/keeper.ts'
 import { synthesise } from './speak/index.ts'
+import { becomes, speech } from './testing.ts'
 import { encodeWav } from './wav.ts'
 
-type Kind<K extends FromSpeech['kind']> = Extract<FromSpeech, { kind: K }>
-
-async function speech(t: ExecutionContext, options: { clock?: Clock; speech?: Record<string, unknown> } = {}) {
-  const stateDir = await mkdtemp(join(tmpdir(), 'mtor-speech-'))
-  const config = makeConfig({ node: 'test', stateDir, speech: { device: 'none', speak: { device: 'file:said' }, ...options.speech } })
-  const clock = options.clock ?? systemClock
-  const hub = new Hub(clock, 'test')
-  const events: SystemEvent[] = []
-  const messages: FromSpeech[] = []
-  const waits: { look(): boolean }[] = []
-  const news = () => { for (const wait of [...waits]) if (wait.look()) waits.splice(waits.indexOf(wait), 1) }
-  hub.onSystem((event) => { events.push(event); news() })
-  const host = new SpeechHost({ config: config.speech, understand: config.understand, sequences: Object.keys(config.sequences), stateDir, runDir: config.runDir, clock, hub, onMessage: (message) => { messages.push(message); news() } })
-  t.teardown(async () => { await host.stop(); await rm(stateDir, { recursive: true, force: true }) })
-  const until = <T>(find: () => T | undefined) => new Promise<T>((resolve) => {
-    waits.push({ look: () => { const found = find(); if (found !== undefined) resolve(found); return found !== undefined } })
-    news()
-  })
-  return {
-    host, stateDir, events, messages,
-    event: (name: string, after = 0) => until(() => events.slice(after).find((event) => event.name === name)),
-    message: <K extends FromSpeech['kind']>(kind: K, match: (message: Kind<K>) => boolean = () => true) => until(() => messages.find((message): message is Kind<K> => message.kind === kind && match(message as Kind<K>))),
-  }
-}
 const childrenOf = (pid: number) => readdirSync('/proc').filter((name) => /^\d+$/.test(name)).filter((name) => {
   try { return readFileSync(`/proc/${name}/stat`, 'utf8').split(') ')[1]!.split(' ')[1] === String(pid) } catch { return false }
 }).map(Number)
 const nameOf = (pid: number) => { try { return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() } catch { return undefined } }
 const alive = (pid: number) => { try { return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')) } catch { return false } }
-/** Waits for a fact that no event tells. */
-async function becomes(fact: () => boolean) { while (!fact()) await new Promise((resolve) => { setTimeout(resolve, 10) }) }
 const said = async (stateDir: string) => (await readFile(join(stateDir, 'said', 'spoken.jsonl'), 'utf8')).trim().split('\n').map((line) => (JSON.parse(line) as { text: string }).text)
 
 test.serial('the whole process hears a spoken command in a file, and says what it is told', async (t) => {
@@ -110,8 +81,11 @@ test.serial('a hung process is killed and started again; what is said while it i
   await host.ready()
   const first = host.status().pid!
   process.kill(first, 'SIGSTOP')
+  await becomes(() => processState(first)?.stopped === true)
   // No further than that: the restart, too, is on this clock.
-  while (!events.some(({ name }) => name === 'process.hung')) await clock.advance(1_000)
+  let ticks = 0
+  for (; !events.some(({ name }) => name === 'process.hung'); ticks++) await clock.advance(1_000)
+  t.true(ticks <= 3, `the kernel says that it is stopped: that need not be waited for (${ticks} ticks)`)
   await event('process.lost')
   t.is((await t.throwsAsync(host.speak('Nobody hears this.'), { instanceOf: MtorError })).code, 'SPEECH_DOWN')
   t.is(events.find(({ name }) => name === 'speech.dropped')?.message, 'Nobody hears this.')
