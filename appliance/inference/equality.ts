@@ -12,14 +12,17 @@ const RELATIVE = 1e-2
 const SUMMARY_RELATIVE = 2e-2
 const SUMMARY_ABSOLUTE = 1e-5
 
+/** What of the input the comparison needs to know. */
+export interface Asked { minScore?: unknown }
+
 /**
  * Whether two outputs of a task say the same, by the task's own measure; used for known answers and for votes.
  * Undefined where they do, else what differs, in words. What comes out of a file or out of a broken model may have any shape.
  */
-export function difference(task: TaskName, expected: unknown, got: unknown): string | undefined {
+export function difference(task: TaskName, expected: unknown, got: unknown, asked: Asked = {}): string | undefined {
   if (!isRecord(expected) || !isRecord(got)) return `an object was expected, got ${typeof got}`
   switch (task) {
-    case 'detect': return detectDifference(expected, got)
+    case 'detect': return detectDifference(expected, got, asked) ?? summaryDifference(expected.summary, got.summary)
     case 'read': case 'transcribe': return textDifference(expected.text, got.text)
     case 'tensor': return tensorsDifference(expected.tensors, got.tensors)
     case 'normality': return numberDifference('error', expected.error, got.error) ?? worstDifference(expected.worst, got.worst)
@@ -27,7 +30,7 @@ export function difference(task: TaskName, expected: unknown, got: unknown): str
   }
 }
 
-export const isEqual = (task: TaskName, a: unknown, b: unknown): boolean => difference(task, a, b) === undefined
+export const isEqual = (task: TaskName, a: unknown, b: unknown, asked: Asked = {}): boolean => difference(task, a, b, asked) === undefined
 
 /** Intersection over union of two boxes, 0 to 1. */
 export function iou(a: Box, b: Box): number {
@@ -37,23 +40,29 @@ export function iou(a: Box, b: Box): number {
   return width * height / (a.width * a.height + b.width * b.height - width * height)
 }
 
-/** Every detection must find its own partner; the most certain choose first. */
-function detectDifference(expected: Record<string, unknown>, got: Record<string, unknown>): string | undefined {
+/**
+ * Every detection must find its own partner; the most certain choose first. One that is hardly more certain than was asked for may be
+ * missing on the other side: there the same box may have stayed just below.
+ */
+function detectDifference(expected: Record<string, unknown>, got: Record<string, unknown>, { minScore }: Asked): string | undefined {
   const a = expected.detections; const b = got.detections
   if (!isDetections(a) || !isDetections(b)) return 'a list of detections was expected'
-  if (a.length !== b.length) return `${a.length} objects were expected, got ${b.length}`
+  const mayBeMissing = ({ score }: Detection) => typeof minScore === 'number' && score <= minScore + MAX_SCORE_DIFFERENCE
+  const text = ({ label, score, box }: Detection) => `${label} of score ${score.toFixed(2)} at ${Math.round(box.x)},${Math.round(box.y)}`
   const left = [...b]
   for (const wanted of [...a].sort((x, y) => y.score - x.score)) {
     const fits = left.map((d, at) => ({ at, iou: iou(wanted.box, d.box), d })).filter(({ d, iou: overlap }) => d.label === wanted.label && overlap >= MIN_IOU && Math.abs(d.score - wanted.score) <= MAX_SCORE_DIFFERENCE)
     const best = fits.sort((x, y) => y.iou - x.iou)[0]
-    if (!best) return `no ${wanted.label} of score ${wanted.score.toFixed(2)} at ${Math.round(wanted.box.x)},${Math.round(wanted.box.y)}`
-    left.splice(best.at, 1)
+    if (best) left.splice(best.at, 1)
+    else if (!mayBeMissing(wanted)) return `a ${text(wanted)} was expected and is not there`
   }
-  return expected.summary === undefined ? undefined : summaryDifference(expected.summary, got.summary)
+  const more = left.find((d) => !mayBeMissing(d))
+  return more && `a ${text(more)} is there and was not expected`
 }
 
 /** Figures of the raw outputs of a test pattern: means, which TF32 moves far less than single values. */
 function summaryDifference(expected: unknown, got: unknown): string | undefined {
+  if (expected === undefined) return undefined
   if (!isNumbers(expected) || !isNumbers(got) || expected.length !== got.length) return 'figures of the raw outputs were expected'
   const at = expected.findIndex((value, index) => !(Math.abs(value - got[index]!) <= SUMMARY_RELATIVE * Math.abs(value) + SUMMARY_ABSOLUTE))
   return at < 0 ? undefined : `figure ${at} of the raw outputs: ${expected[at]} was expected, got ${got[at]}`

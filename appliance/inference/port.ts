@@ -13,8 +13,8 @@ export interface TextLine { text: string; /** 0 to 1. */ confidence: number; box
 /** A tensor across the process border: row-major data and its shape. */
 export interface PlainTensor { type: 'float32' | 'int32' | 'int64' | 'uint8'; dims: number[]; data: Float32Array | Int32Array | BigInt64Array | Uint8Array }
 
-/** A picture that needs no file: deterministic noise and shapes, for known answers. */
-export interface TestPattern { pattern: 'shapes'; seed: number; widthPx: number; heightPx: number }
+/** Pictures that need no file: deterministic noise and shapes, for known answers. `views`: so many different ones at once; 1. */
+export interface TestPattern { pattern: 'shapes'; seed: number; widthPx: number; heightPx: number; views?: number }
 /** A line of text drawn with a font of our own, for known answers. Capitals, digits and spaces. */
 export interface TextPattern { pattern: 'text'; text: string }
 /** A short sentence from a few resonators, for known answers. */

@@ -45,7 +45,7 @@ export interface Converted {
 
 /**
  * Converts a graph that tensorflowjs_converter wrote to ONNX. Pictures go in, and feature maps come out, as batch × channels
- * × height × width; height and width are free (multiples of 32) where the graph was designed for such a size. The same
+ * × height × width; the batch is free, and so are height and width (multiples of 32) where the graph was designed for such a size. The same
  * files give the same bytes. @throws MtorError MODEL_INVALID, with the operators that are lacking if no output can be converted
  */
 export function convertTfjs(source: TfGraph, name: string): Converted {
@@ -65,7 +65,7 @@ export function convertTfjs(source: TfGraph, name: string): Converted {
       if (dims.length !== 4 || dims[3]! < 1) throw invalid(`${name}: input ${node.name} has the shape ${dims.join(' × ')}; expected batch × height × width × channels`)
       const [height, width] = [dims[1]!, dims[2]!].map((dim) => dim < 1 ? DESIGN_PX : dim) as [number, number]
       const dynamic = height % GRID_PX === 0 && width % GRID_PX === 0
-      graph.input(node.name, 'float32', [1, dims[3]!, ...(dynamic ? ['height', 'width'] : [height, width])])
+      graph.input(node.name, 'float32', ['batch', dims[3]!, ...(dynamic ? ['height', 'width'] : [height, width])])
       inputs.push({ name: node.name, height, width, dynamic })
       operands.set(node.name, { value: { name: node.name, dims: [1, height, width, dims[3]!], image: true } })
     } else {
@@ -78,8 +78,8 @@ export function convertTfjs(source: TfGraph, name: string): Converted {
   for (const { output } of wanted) {
     const value: Value | undefined = operands.get(output)?.value
     if (!value) throw invalid(`${name}: output ${output} is constant`)
-    const [batch = 1, height = 1, width = 1, channels = 1] = value.dims
-    graph.output(output, 'float32', value.image ? [batch, channels, spatialDim('height', height, input.height, input.dynamic), spatialDim('width', width, input.width, input.dynamic)] : value.dims)
+    const [, height = 1, width = 1, channels = 1] = value.dims
+    graph.output(output, 'float32', value.image ? ['batch', channels, spatialDim('height', height, input.height, input.dynamic), spatialDim('width', width, input.width, input.dynamic)] : value.dims)
   }
   const leftOut = plans.filter(({ operators }) => operators.length > 0).map(({ output, operators }) => ({ output, operators }))
   graph.metadata('converted-from', 'tfjs graph model')

@@ -4,15 +4,23 @@ import type { TestPattern } from '../../inference/port.ts'
 import type { Pixels } from './picture.ts'
 
 const MAX_SIDE_PX = 4096
+const MAX_VIEWS = 64
 
 /**
- * Draws a known answer's picture: a gradient, discs, bars, checks and rings in all colours and sizes, with coarse and fine
- * noise over it, so that nearly every filter of a network has something to answer to. Only whole-number and IEEE-exact
- * arithmetic: every machine draws the same bytes.
+ * Draws a known answer's pictures: a gradient, discs, bars, checks, rings and stripes in all colours and sizes, with noise
+ * over it. A unit of a network that is silent on a picture hides its weights from it, so each further view has a contrast and
+ * a tint of its own: four small views wake more units than one picture of their area. Every machine draws the same bytes:
+ * each value is whole or the result of one rounding of IEEE 754.
  */
-export function drawPattern({ seed, widthPx, heightPx }: TestPattern): Pixels {
+export function drawPattern({ seed, widthPx, heightPx, views = 1 }: TestPattern): Pixels[] {
   if (![widthPx, heightPx].every((side) => Number.isInteger(side) && side >= 1 && side <= MAX_SIDE_PX)) throw new MtorError('MODEL_INVALID', `a test pattern has sides of 1 to ${MAX_SIDE_PX} pixels, got ${widthPx} × ${heightPx}`)
-  const random = mulberry32(seed)
+  if (!Number.isInteger(views) || views < 1 || views > MAX_VIEWS) throw new MtorError('MODEL_INVALID', `a test pattern has 1 to ${MAX_VIEWS} views, got ${views}`)
+  return Array.from({ length: views }, (_, view) => drawView(mulberry32(seed * MAX_VIEWS + view), widthPx, heightPx, view > 0))
+}
+
+function drawView(random: () => number, widthPx: number, heightPx: number, tinted: boolean): Pixels {
+  const contrast = tinted ? 0.15 + 1.2 * random() * random() : 1
+  const tint = [0, 1, 2].map(() => tinted ? 20 + 215 * random() : 128)
   const data = new Uint8ClampedArray(3 * widthPx * heightPx)
   for (let y = 0, at = 0; y < heightPx; y++) {
     for (let x = 0; x < widthPx; x++) {
@@ -23,7 +31,7 @@ export function drawPattern({ seed, widthPx, heightPx }: TestPattern): Pixels {
   }
   const shapes = 12 + Math.floor(widthPx * heightPx / 2048)
   for (let shape = 0; shape < shapes; shape++) drawShape(data, widthPx, heightPx, shape, random)
-  for (let i = 0; i < data.length; i++) data[i] = data[i]! + (random() - 0.5) * 64
+  for (let i = 0; i < data.length; i++) data[i] = (data[i]! + (random() - 0.5) * 64 - 128) * contrast + tint[i % 3]!
   return { data: new Uint8Array(data.buffer), width: widthPx, height: heightPx }
 }
 

@@ -8,7 +8,7 @@ import { fill, place, placeAsIs, type Placement } from './canvas.ts'
 import { decode, type RawOutputs } from './decode.ts'
 import { detectOptions, type Options } from './options.ts'
 import { drawPattern } from './pattern.ts'
-import { openPicture, pixels, type Picture, type Pixels } from './picture.ts'
+import { openPicture, pixels, type Pixels } from './picture.ts'
 import { summarise } from './summary.ts'
 
 type Input = Tasks['detect']['input']
@@ -22,7 +22,9 @@ class Detector implements LoadedTask<'detect'> {
   readonly #open: OpenSession
   readonly #options: Options
   readonly #input: string
-  readonly #fixed: { width?: number; height?: number }
+  /** Sizes that the graph leaves no choice of. */
+  readonly #fixed: { batch?: number; width?: number; height?: number }
+  #drawn: { key: string; views: Pixels[] } | undefined
   #numbers = new Float32Array(0)
   #digest: string | undefined
 
@@ -32,8 +34,8 @@ class Detector implements LoadedTask<'detect'> {
     const [input, ...others] = open.session.inputMetadata
     if (!input || others.length > 0 || !input.isTensor || input.type !== 'float32' || input.shape.length !== 4) throw new MtorError('MODEL_INVALID', `${model}: a detector has one input, four-dimensional float32`)
     this.#input = input.name
-    const [height, width] = (options.layout === 'nchw' ? [2, 3] : [1, 2]).map((axis) => { const dim = input.shape[axis]; return typeof dim === 'number' && dim > 0 ? dim : undefined })
-    this.#fixed = { width, height }
+    const [batch, height, width] = [0, ...options.layout === 'nchw' ? [2, 3] : [1, 2]].map((axis) => { const dim = input.shape[axis]; return typeof dim === 'number' && dim > 0 ? dim : undefined })
+    this.#fixed = { batch, height, width }
   }
 
   async run(input: Input): Promise<Output> {
@@ -46,31 +48,36 @@ class Detector implements LoadedTask<'detect'> {
   async close(): Promise<void> { await this.#open.session.release() }
 
   async #photograph({ minScore, sizePx, annotate: file }: Input, path: string): Promise<Output> {
-    const picture: Picture = await openPicture(path)
+    const picture = await openPicture(path)
     const placement = place(picture, sizePx ?? this.#options.sizePx, this.#fixed, this.#options)
-    const outputs = await this.#infer(await pixels(picture, placement.contentWidth, placement.contentHeight, path), placement)
+    const outputs = await this.#infer([await pixels(picture, placement.contentWidth, placement.contentHeight, path)], placement)
     const output = this.#output(outputs, placement, picture, minScore)
     if (file !== undefined) await annotate(picture, output.detections, file)
     return output
   }
 
+  /** Detections are those of the first view; the summary and the digest are of all. */
   async #pattern({ minScore }: Input, pattern: TestPattern): Promise<Output> {
-    const drawn = drawPattern(pattern)
-    const placement = placeAsIs(drawn, this.#fixed, this.#options)
-    if (drawn.width > placement.width || drawn.height > placement.height) throw new MtorError('MODEL_INVALID', `a test pattern of ${drawn.width} × ${drawn.height} does not fit the input of ${placement.width} × ${placement.height}`)
-    const outputs = await this.#infer(drawn, placement)
-    return { ...this.#output(outputs, placement, drawn, minScore), summary: summarise(outputs) }
+    const key = JSON.stringify(pattern)
+    if (this.#drawn?.key !== key) this.#drawn = { key, views: drawPattern(pattern) }
+    const { views } = this.#drawn
+    const first = views[0]!
+    const placement = placeAsIs(first, this.#fixed, this.#options)
+    if (first.width > placement.width || first.height > placement.height) throw new MtorError('MODEL_INVALID', `a test pattern of ${first.width} × ${first.height} does not fit the input of ${placement.width} × ${placement.height}`)
+    if (views.length > 1 && this.#fixed.batch !== undefined) throw new MtorError('MODEL_INVALID', `the graph takes one picture at a time, so its test patterns have one view; got ${views.length}`)
+    const outputs = await this.#infer(views, placement)
+    return { ...this.#output(firstOf(outputs), placement, first, minScore), summary: summarise(outputs) }
   }
 
-  async #infer(content: Pixels, placement: Placement): Promise<RawOutputs> {
+  async #infer(contents: readonly Pixels[], placement: Placement): Promise<RawOutputs> {
     const { width, height } = placement
     const { session, ort } = this.#open
     const count = 3 * width * height
-    // Kept between runs: the governor changes the size seldom.
-    if (this.#numbers.length !== count) this.#numbers = new Float32Array(count)
-    fill(this.#numbers, placement, content, this.#options)
-    const dims = this.#options.layout === 'nchw' ? [1, 3, height, width] : [1, height, width, 3]
-    const outputs = await session.run({ [this.#input]: new ort.Tensor('float32', this.#numbers, dims) })
+    // Kept between runs: pictures and known answers take turns.
+    if (this.#numbers.length < count * contents.length) this.#numbers = new Float32Array(count * contents.length)
+    contents.forEach((content, index) => fill(this.#numbers.subarray(index * count, (index + 1) * count), placement, content, this.#options))
+    const dims = this.#options.layout === 'nchw' ? [contents.length, 3, height, width] : [contents.length, height, width, 3]
+    const outputs = await session.run({ [this.#input]: new ort.Tensor('float32', this.#numbers.subarray(0, count * contents.length), dims) })
     this.#digest = digestTensors(outputs)
     for (const [name, { type }] of Object.entries(outputs)) if (type !== 'float32') throw new MtorError('MODEL_INVALID', `output ${name} is ${type}; expected float32`)
     return outputs as unknown as RawOutputs
@@ -89,6 +96,9 @@ class Detector implements LoadedTask<'detect'> {
     return { label: this.#options.labels[label]!, score: round(score, 4), box: { x: round(x, 1), y: round(y, 1), width: round(right - x, 1), height: round(bottom - y, 1) } }
   }
 }
+
+/** Of outputs for several pictures those for the first. */
+const firstOf = (outputs: RawOutputs): RawOutputs => Object.fromEntries(Object.entries(outputs).map(([name, { dims, data }]) => [name, { dims: [1, ...dims.slice(1)], data: data.subarray(0, data.length / dims[0]!) }]))
 
 export const task: TaskModule<'detect'> = {
   usesOnnx: true,
