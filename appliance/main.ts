@@ -23,6 +23,7 @@ import { lockFolder } from './guard/folder-lock.ts'
 import type { RunFile } from './guard/last-resort.ts'
 import { Guard } from './guard/mode.ts'
 import { StopSocket } from './guard/stop-socket.ts'
+import { inferenceRoutes } from './inference/index.ts'
 import { SqliteJournal } from './journal/index.ts'
 import { Parts, seconds } from './parts.ts'
 import { makeSkills } from './skills/index.ts'
@@ -30,6 +31,7 @@ import { Conversation } from './speech/conversation.ts'
 import { firstLight, knownUtterance } from './speech/first-light.ts'
 import { SpeechHost } from './speech/host.ts'
 import { synthesise } from './speech/speak/index.ts'
+import { Thinking } from './thinking.ts'
 import { Dialogue, Understander } from './understand/index.ts'
 
 /** The composition root: reads the configuration, builds the parts, starts them in order, stops them in reverse. */
@@ -105,11 +107,13 @@ async function main(config: Config): Promise<void> {
   await part('emergency stop', () => stopSocket.start(), () => stopSocket.stop())
 
   const understander = await part('sentence templates', () => Understander.load({ directories: config.understand.directories, sequences: sequenceNames, cacheDirectory: join(config.stateDir, 'cache') }), (loaded) => loaded.stop())
+  const thinking = new Thinking({ config, hub, clock, values: journal, speech: host })
+  await part('models and eyes', () => thinking.start(), () => thinking.stop())
   const skills = makeSkills({
     clock, node: config.node, now: () => hub.now(), stateDir: config.stateDir, values: journal,
     deviceState: (kind) => { const driver = drivers.find((d) => d.kind === kind); return driver && { id: driver.id, state: driver.state() as never } },
     nodes: () => [{ node: config.node, online: true, mode: guard.mode, devices: Object.fromEntries(drivers.map((d) => [d.id, d.connected ? 'connected' : 'lost'])) }],
-    guard, sequences: config.sequences as never,
+    guard, eyes: thinking.eyes, sequences: config.sequences as never,
     canceller: { cancel: async (source, exceptId) => dispatcher.cancel((e) => e.id !== exceptId && e.source.kind === source.kind && e.source.operator === source.operator).map((e) => e.type) },
     children: {
       run: (type, slots, parent, signal) => {
@@ -137,12 +141,14 @@ async function main(config: Config): Promise<void> {
 
   endUntoldWhenBack({ journal, dispatcher, hub })
 
+  const topics = topicsOf(config.realm)
   const bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason) })
   await part('bus', () => bus.start(), () => bus.stop())
-  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics: topicsOf(config.realm), publish: (topic, payload, options) => bus.publish(topic, payload, options) })
+  thinking.publish((provider) => bus.publish(topics.inferenceProvider(provider.model), provider, { retain: true }))
+  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, publish: (topic, payload, options) => bus.publish(topic, payload, options) })
   status.start()
   parts.add('status', () => status.stop())
-  const control = new ControlServer(inRunDir(config, 'control.sock'), controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }))
+  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...inferenceRoutes({ inference: thinking.inference, status: () => thinking.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
   await part('control socket', () => control.start(), () => control.stop())
   parts.add('new requests', () => service.close())
 

@@ -26,6 +26,7 @@ export async function freePort(): Promise<number> {
 export class Appliance {
   readonly dir: string
   readonly #firstLight: boolean
+  readonly #env: Record<string, string>
   readonly #settings: Record<string, unknown>
   #child: ChildProcess | undefined
   #wanted = false
@@ -36,10 +37,11 @@ export class Appliance {
   starts = 0
 
   /** @param settings configuration on top of: state in `dir`, MQTT on a free loopback port, no sound card */
-  constructor(dir: string, settings: Record<string, unknown>, options: { firstLight?: boolean } = {}) {
+  constructor(dir: string, settings: Record<string, unknown>, options: { firstLight?: boolean; env?: Record<string, string> } = {}) {
     this.dir = resolve(dir)
     this.#settings = settings
     this.#firstLight = options.firstLight ?? false
+    this.#env = options.env ?? {}
   }
 
   get stateDir() { return join(this.dir, 'state') }
@@ -69,7 +71,7 @@ export class Appliance {
 
   #spawn(): void {
     this.starts += 1
-    const child = spawn(process.execPath, ['--no-warnings', ...DAEMON_FLAGS, MAIN, '--config', this.configFile, ...(this.#firstLight ? [] : ['--no-first-light'])], { stdio: ['ignore', this.#out, this.#out], env: { ...environment, MTOR_JOURNAL_FAULT_FILE: this.#faultFile } })
+    const child = spawn(process.execPath, ['--no-warnings', ...DAEMON_FLAGS, MAIN, '--config', this.configFile, ...(this.#firstLight ? [] : ['--no-first-light'])], { stdio: ['ignore', this.#out, this.#out], env: { ...environment, MTOR_JOURNAL_FAULT_FILE: this.#faultFile, ...this.#env } })
     this.#child = child
     this.#exited = new Promise((done) => {
       child.once('exit', () => {
