@@ -1,15 +1,14 @@
 #!/usr/bin/env node
-// Brings what the appliance needs: Node 24 and the packages of package-lock.json, Debian parts, speech models.
+// Brings what the appliance needs: Node 24 and the packages of package-lock.json, Debian parts, the default models.
 // node setup/setup.mjs [--for=start|test|bench]
-import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { installParts, missingParts } from './debian.mjs'
 import { lock } from './lock.mjs'
+import { bringModels, modelsState, sayGivenUp } from './models.mjs'
 import { installPackages, packagesAreCurrent } from './packages.mjs'
-import { done, failed, missing, say, SetupError } from './steps.mjs'
+import { done, failed, say, SetupError } from './steps.mjs'
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const PURPOSES = ['start', 'test', 'bench']
@@ -24,25 +23,20 @@ export async function setUp(purpose) {
   const major = Number(process.versions.node.split('.')[0])
   if (major < 20) throw new SetupError(`this is Node ${process.versions.node}; 20 or newer is needed`, 'Install a newer Node (Debian 12 backports, or the packages of nodejs.org).')
   const packages = packagesAreCurrent(root)
-  if (packages && missingParts(purpose).length === 0) return
+  let models = packages ? modelsState(root, purpose) : 'missing'
+  if (packages && missingParts(purpose).length === 0 && models !== 'missing') {
+    if (models === 'given up') sayGivenUp(root)
+    return
+  }
   const unlock = await lock(root)
   try {
     if (!packagesAreCurrent(root)) await installPackages(root)
     await installParts(purpose)
-    if (!packages) checkModels()
+    // Another set-up may have brought them while this one waited.
+    models = modelsState(root, purpose)
+    if (models === 'missing') await bringModels(root)
   } finally { unlock() }
   done('set up', startedMs)
-}
-
-/** Proves the speech model files by their hashes; the daemon does so again, and says so, when it loads them. */
-function checkModels() {
-  if (!existsSync(join(root, 'appliance/speech/models.ts'))) return
-  const startedMs = performance.now()
-  const result = spawnSync(join(root, 'node_modules/.bin/node'), ['--no-warnings', '--input-type=module', '-e',
-    `import { checkModels } from '${pathToFileURL(join(root, 'appliance/speech/models.ts'))}'\nconst { ok, message, advice } = await checkModels()\nconsole.log(ok ? message : [message, advice].join(' '))\nprocess.exitCode = ok ? 0 : 1`], { encoding: 'utf8' })
-  const said = (result.stdout || result.stderr).trim().split('\n')
-  if (result.status === 0) done(`speech models: ${said[0]}`, startedMs)
-  else missing(`speech models: ${said.slice(-5).join('\n  ')}`)
 }
 
 /** Runs `setUp` as a command does: what went wrong is printed, and the process ends with 1. */

