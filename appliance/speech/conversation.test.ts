@@ -98,7 +98,7 @@ test('an announcement while the voice is down is said when it is back', async (t
   await new Promise((resolve) => setImmediate(resolve))
   t.deepEqual(did, [])
   breakVoice(false)
-  conversation.onSpeech({ kind: 'ready', engine: 'test', loadMs: 1, engines: [] })
+  conversation.onSpeech({ kind: 'ready', engine: 'test', loadMs: 1, engines: [], models: [] })
   await new Promise((resolve) => setImmediate(resolve))
   t.deepEqual(did, ['say The tea is ready.'])
 })

@@ -28,8 +28,9 @@ export function speechStatus({ started, pid, restarts }: Kept, signs: VitalSigns
 
 const WINDOW = 100
 
-/** What lasts longer than one child: how long proofs took, and what went wrong last. */
+/** What lasts longer than one child: its models, how long proofs took, and what went wrong last. */
 export class Track {
+  models: { model: string; version: string }[] = []
   #tookMs: number[] = []
   proofs = 0
   lastFault: ModelStatus['lastFault']
@@ -48,14 +49,7 @@ export class Track {
   }
 }
 
-/** By engine, with their versions. */
-const MODELS: Readonly<Record<string, { model: string; version: string }>> = {
-  vosk: { model: 'vosk-small-en-us', version: '0.15' },
-  pocketsphinx: { model: 'pocketsphinx-en-us', version: '5prealpha' },
-}
-const VOICE_ACTIVITY = { model: 'silero-vad', version: '5' }
-
-/** Recogniser and voice activity are proven together, in one run; p50 and p95 are of that. */
+/** None before they were loaded for the first time. Recogniser and voice activity are proven together, in one run; p50 and p95 are of that. */
 export function inferenceStatus({ started, pid, restarts }: Kept, signs: VitalSigns, track: Track, busy: boolean): { models: ModelStatus[]; workers: WorkerStatus[] } {
   if (!started) return { models: [], workers: [] }
   const { deaf, ready, rssBytes, provenAgeMs } = signs
@@ -63,7 +57,7 @@ export function inferenceStatus({ started, pid, restarts }: Kept, signs: VitalSi
   const common = { task: 'speech', group: 'speech', state, provider: 'cpu', p50Ms: track.quantileMs(0.5), p95Ms: track.quantileMs(0.95), runs: track.proofs, restarts, quarantined: 0, circuit: 'closed' as const, lastFault: track.lastFault }
   const worker: WorkerStatus['state'] = pid === undefined ? 'down' : !ready && !deaf ? 'starting' : busy ? 'busy' : 'idle'
   return {
-    models: [MODELS[ready?.engine ?? 'vosk'] ?? { model: ready!.engine, version: 'unknown' }, VOICE_ACTIVITY].map((model) => ({ ...model, ...common })),
+    models: track.models.map((model) => ({ ...model, ...common })),
     workers: [{ worker: 'speech', group: 'speech', pid, state: deaf ? 'down' : worker, rssBytes, restarts, provenAgeMs }],
   }
 }

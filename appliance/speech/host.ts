@@ -204,6 +204,7 @@ export class SpeechHost {
     switch (message.kind) {
       case 'ready':
         this.#keeper.healthy()
+        this.#track.models = message.models
         this.#readyWait?.resolve({ engine: message.engine, loadMs: message.loadMs })
         this.#readyWait = undefined
         break

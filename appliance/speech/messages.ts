@@ -33,7 +33,7 @@ export interface UtteranceMessage {
 }
 
 export type FromSpeech =
-  | { kind: 'ready'; engine: string; loadMs: number; engines: string[] }
+  | { kind: 'ready'; engine: string; loadMs: number; engines: string[]; /** Names and versions, as in the model store. */ models: { model: string; version: string }[] }
   | { kind: 'capture'; state: 'open' | 'closed' | 'failed'; device: string; message?: string }
   | { kind: 'wake'; confidence: number; atMs: number }
   | { kind: 'stop-word'; confidence: number; atMs: number }

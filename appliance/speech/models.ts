@@ -14,6 +14,7 @@ const PROJECT_MODELS = join(import.meta.dirname, '../../models')
 export interface PinnedModel extends PinnedFiles {
   /** Of its manifest, in the store. */
   model: string
+  version: string
   /** The npm package that brings it, and the folder of `files` in it; one that npm does not bring is in the store only. */
   npmPackage?: string
   folder: string
@@ -33,8 +34,8 @@ export interface SpeechModelOptions {
  * of the ears, and the store's tests do it.
  */
 function pinned(model: string): PinnedModel {
-  const { title, files, source } = readYaml(join(SHIPPED_DIR, `${model}.yaml`)) as Manifest
-  return { model, name: title, ...(source.kind === 'installed' ? { npmPackage: source.package, folder: source.folder } : { folder: '' }), files: Object.fromEntries(files.map(({ path, sha256 }) => [path, sha256])) }
+  const { title, version, files, source } = readYaml(join(SHIPPED_DIR, `${model}.yaml`)) as Manifest
+  return { model, version, name: title, ...(source.kind === 'installed' ? { npmPackage: source.package, folder: source.folder } : { folder: '' }), files: Object.fromEntries(files.map(({ path, sha256 }) => [path, sha256])) }
 }
 
 /** libvosk for x86-64. */
@@ -48,6 +49,13 @@ export const VOSK_LIBRARY_ARM64 = pinned('libvosk-arm64')
 export const VOSK_MODEL = pinned('vosk-small-en-us')
 /** Silero VAD version 5, the 16 kHz only graph. */
 export const SILERO_MODEL = pinned('silero-vad')
+
+/** What the ears have loaded with this engine: recogniser, then voice activity. */
+export function modelsOf(engine: string): { model: string; version: string }[] {
+  // PocketSphinx and its model are Debian's.
+  const recogniser = engine === 'vosk' ? VOSK_MODEL : { model: `${engine}-en-us`, version: 'Debian' }
+  return [recogniser, SILERO_MODEL].map(({ model, version }) => ({ model, version }))
+}
 
 /** The folder of an installed model. @throws MtorError ENGINE_MISSING when its package is not installed, or none brings it */
 export function folderOf(model: PinnedModel): string {

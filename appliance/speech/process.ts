@@ -7,6 +7,7 @@ import { playThroughAlsa } from './capture/file-device.ts'
 import { FRAME_SAMPLES, SAMPLE_RATE_HZ } from './capture/framer.ts'
 import { AudioKeeper } from './keep-audio.ts'
 import type { FromSpeech, SpeechSettings, ToSpeech } from './messages.ts'
+import { modelsOf } from './models.ts'
 import { SpeechPipeline } from './pipeline.ts'
 import { EarsProver, ProofRound } from './proof.ts'
 import { chooseEngine, openSink, Speaker } from './speak/index.ts'
@@ -206,7 +207,7 @@ try {
   proofs = new ProofRound({ prover, periodMs: config.proofPeriodMs, clock, quiet: async () => await ears.quiet() && listens.size === 0, report: send })
   pipeline = ears
   loaded.resolve(pipeline)
-  send({ kind: 'ready', engine: pipeline.engine, loadMs: Math.round(performance.now()), engines: [pipeline.engine] })
+  send({ kind: 'ready', engine: pipeline.engine, loadMs: Math.round(performance.now()), engines: [pipeline.engine], models: modelsOf(pipeline.engine) })
   reopenCapture()
   proofs.start()
 } catch (thrown) {

@@ -4,7 +4,7 @@ import type { FromSpeech } from './messages.ts'
 import { VitalSigns } from './vital-signs.ts'
 
 const health = (lastFrameAgeMs = -1): FromSpeech => ({ kind: 'health', rssBytes: 250e6, cpuS: 1, audioS: 1, lastFrameAgeMs })
-const ready: FromSpeech = { kind: 'ready', engine: 'vosk', loadMs: 900, engines: ['vosk'] }
+const ready: FromSpeech = { kind: 'ready', engine: 'vosk', loadMs: 900, engines: ['vosk'], models: [] }
 const proven = (ok = true): FromSpeech => ({ kind: 'proven', ok, text: 'computer stop', tookMs: 40, ...ok ? {} : { message: 'something else was heard' } })
 const running: ProcessState = { stopped: false, rssBytes: 250e6, cpuS: 1 }
 
