@@ -27,6 +27,9 @@ export interface ModelRecord {
   lastFault?: { atMs: number; code: string; message: string }
   /** Somebody has asked for it: every worker of its group loads it. */
   isWanted: boolean
+  /** It could not be had; unasked, it is not tried again before. */
+  nextLoadMs: number
+  loadPauseMs: number
 }
 
 /** The models of the library, with what was learned of each. */
@@ -35,7 +38,7 @@ export class ModelBook {
   readonly #library: ModelLibrary
   readonly #config: InferenceConfig
   #records = new Map<string, ModelRecord>()
-  #trusting = new Map<string, { atMs: number; model: Promise<TrustedModel> }>()
+  #trusting = new Map<string, { atMs: number; version: string; model: Promise<TrustedModel> }>()
 
   constructor(clock: Clock, library: ModelLibrary, config: InferenceConfig) { this.#clock = clock; this.#library = library; this.#config = config }
 
@@ -47,7 +50,7 @@ export class ModelBook {
     const record = this.#records.get(name)
     if (record && record.task === manifest.task) { record.manifest = manifest; return record }
     const fresh: ModelRecord = {
-      name, task: manifest.task, group: GROUP_OF_TASK[manifest.task], manifest, circuit: new Circuit(this.#clock), pace: new Pace(), proofPace: new Pace(), state: 'cold', restarts: 0, isWanted: false,
+      name, task: manifest.task, group: GROUP_OF_TASK[manifest.task], manifest, circuit: new Circuit(this.#clock), pace: new Pace(), proofPace: new Pace(), state: 'cold', restarts: 0, isWanted: false, nextLoadMs: 0, loadPauseMs: 0,
     }
     this.#records.set(name, fresh)
     return fresh
@@ -66,9 +69,9 @@ export class ModelBook {
   async trusted(record: ModelRecord): Promise<TrustedModel> {
     const now = this.#clock.monoMs()
     const before = this.#trusting.get(record.name)
-    if (before && now - before.atMs < TRUST_MS) return before.model
+    if (before && before.version === record.manifest.version && now - before.atMs < TRUST_MS) return before.model
     const model = this.#library.trusted(record.name)
-    this.#trusting.set(record.name, { atMs: now, model })
+    this.#trusting.set(record.name, { atMs: now, version: record.manifest.version, model })
     // A refusal is not remembered: the files may be mended by now.
     model.catch(() => { if (this.#trusting.get(record.name)?.model === model) this.#trusting.delete(record.name) })
     return model

@@ -49,10 +49,13 @@ export class Circuit {
 
   probe(): void { if (this.#state === 'open') this.#state = 'half-open' }
 
-  /** Proven, or answered with proof. True when this closed it. */
+  /** A known answer came out right: enough to close it, but no sign that what is asked works, so that faults go on counting. True when this closed it. */
+  proven(): boolean { return !this.isClosed && this.right() }
+
+  /** What was asked was answered. True when this closed it. */
   right(): boolean {
     this.#faultsMs = []
-    const closed = this.#state !== 'closed'
+    const closed = !this.isClosed
     this.#state = 'closed'
     return closed
   }

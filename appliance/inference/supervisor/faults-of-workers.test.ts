@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import test from 'ava'
 import { alive, becomes, bench } from './testing.ts'
 
@@ -19,7 +20,7 @@ test('a worker that is killed mid-run costs the caller nothing but time', async 
   await b.supervisor.warm('talker')
   const before = pidOf(b)
   const asked = b.supervisor.run('read', 'talker', { image: 'once killed sleep 60000' }, { deadlineMs: 20_000 })
-  await becomes('busy', () => b.supervisor.status().workers[0]!.state === 'busy')
+  await becomes('at it', () => existsSync(join(b.stateDir, 'once-killed')))
   process.kill(before, 'SIGKILL')
   const answer = await asked
   t.is(answer.output.text, 'killed')

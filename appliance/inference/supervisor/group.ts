@@ -219,7 +219,8 @@ export class Group {
     const { shared } = this
     if (worker.isStopped() || this.#renew(worker)) return
     if (worker.role === 'extra') return
-    const wanted = shared.book.wanted(this.name).filter(({ state }) => state !== 'untrusted')
+    const now = shared.clock.monoMs()
+    const wanted = shared.book.wanted(this.name)
     const probe = wanted.find(({ circuit }) => circuit.isProbeDue)
     if (probe) {
       probe.circuit.probe()
@@ -227,7 +228,8 @@ export class Group {
       return
     }
     const usable = wanted.filter(({ circuit }) => circuit.isClosed)
-    const missing = usable.find(({ name, manifest, group }) => {
+    const missing = usable.find(({ name, manifest, group, nextLoadMs }) => {
+      if (now < nextLoadMs) return false
       const loaded = worker.models.get(name)
       return !loaded || loaded.version !== manifest.version || shared.policy.isMoveDue(manifest, group, loaded.provider, loaded.offered)
     })
@@ -235,8 +237,7 @@ export class Group {
       void this.occupy(worker, missing, async () => { await load(shared, worker, missing) })
       return
     }
-    const now = shared.clock.monoMs()
-    const due = usable.map((record) => ({ record, loaded: worker.models.get(record.name)! }))
+    const due = usable.flatMap((record) => { const loaded = worker.models.get(record.name); return loaded ? [{ record, loaded }] : [] })
       .filter(({ loaded }) => worker.isProofUrgent || now - loaded.provenMs >= Math.max(shared.config.idleProofMs, PROOF_SHARE * loaded.proofMs))
       .sort((a, b) => a.loaded.provenMs - b.loaded.provenMs)[0]
     if (due) void this.occupy(worker, due.record, async () => { await prove(shared, worker, due.record) })

@@ -12,6 +12,10 @@ const LOAD_MS = 60_000
 /** TensorRT builds an engine for this very GPU first; on a Jetson that takes minutes. */
 const TENSORRT_LOAD_MS = 15 * 60_000
 
+/** What cannot be had (files, providers) is tried again unasked after a pause that doubles; a request tries it at once. */
+const FIRST_PAUSE_MS = 1_000
+const LAST_PAUSE_MS = 60_000
+
 /** Why a worker does not have a model: its process is lost, or the model cannot be had and the worker is as before. */
 export type Problem = { loss: Loss } | { error: MtorError }
 
@@ -22,6 +26,16 @@ export const plainError = ({ code, message, data }: PlainError): MtorError => ne
  * process by whoever is told of losses, all else here.
  */
 export async function load(shared: Shared, worker: WorkerClient, record: ModelRecord): Promise<Problem | undefined> {
+  const problem = await loadOnce(shared, worker, record)
+  if (!problem) record.loadPauseMs = 0
+  else if ('error' in problem) {
+    record.loadPauseMs = Math.min(LAST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, record.loadPauseMs * 2))
+    record.nextLoadMs = shared.clock.monoMs() + record.loadPauseMs
+  }
+  return problem
+}
+
+async function loadOnce(shared: Shared, worker: WorkerClient, record: ModelRecord): Promise<Problem | undefined> {
   const { policy, event } = shared
   let model: TrustedModel
   try { model = await shared.book.trusted(record) } catch (thrown) {

@@ -12,7 +12,7 @@ export function judgeLoad(manifest: Manifest, proofs: readonly Proof[]): { wrong
   for (const [index, known] of manifest.knownAnswers.entries()) {
     const proof = proofs.find((p) => p.index === index)
     if (!proof) return { wrong: `known answer ${index} was not run` }
-    const wrong = difference(manifest.task as TaskName, known.output, proof.output)
+    const wrong = difference(manifest.task as TaskName, known.output, proof.output, known.input)
     if (wrong !== undefined) return { wrong: `known answer ${index}: ${wrong}` }
     digests[index] = proof.digest
   }
@@ -28,7 +28,7 @@ export function judgeProof(manifest: Manifest, reference: Reference, proof: Proo
   if (!proof) return 'no proof came with the answer'
   const known = manifest.knownAnswers[proof.index]
   if (!known) return `there is no known answer ${proof.index}`
-  const wrong = difference(manifest.task as TaskName, known.output, proof.output)
+  const wrong = difference(manifest.task as TaskName, known.output, proof.output, known.input)
   if (wrong !== undefined) return `known answer ${proof.index}: ${wrong}`
   const digest = reference.digests[proof.index]
   if (digest !== undefined && proof.digest !== digest) return `known answer ${proof.index}: its raw outputs are not those of the load`

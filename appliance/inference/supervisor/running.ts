@@ -75,7 +75,7 @@ async function run(group: Group, request: Request, worker: WorkerClient, input: 
   const nowMs = shared.clock.monoMs()
   pace.add(nowMs - startedMs, request.inputBytes)
   if (isProven) { loaded.provenMs = nowMs; worker.isProofUrgent = false }
-  proven(shared, record, group.name, worker.role !== 'standby')
+  proven(shared, record, group.name, worker.role !== 'standby' || request.attempts > 1, true)
   if (shared.quarantine.suspects(record.name)) shared.quarantine.right(await inputKey(record.task, record.name, manifest.version, input))
   const answer: Answer<TaskName> = {
     output: reply.output as Answer<TaskName>['output'], model: record.name, version: loaded.version, provider: loaded.provider,
@@ -133,7 +133,7 @@ function count(group: Group, request: Request): void {
   if (request.isSettled || cast.length + lostVotes < votes) return
   const { shared } = group
   if (cast.length === 0 && request.problem) { request.fail(request.problem); return }
-  const { winner, agreed, dissenters } = tally(record.task, cast, votes)
+  const { winner, agreed, dissenters } = tally(record.task, cast, votes, request.input)
   const data = { model: record.name, asked: votes, agreed, lost: lostVotes }
   if (!winner) {
     const error = new MtorError('NO_MAJORITY', `${record.name}: of ${votes} workers ${agreed} agree at most, ${lostVotes} gave no vote`, { data })

@@ -33,9 +33,9 @@ export function demote(shared: Shared, provider: string, scope: Parameters<Provi
   shared.event({ severity: 'warning', name: 'provider.demoted', message: `${provider} is put aside for ${Math.round(pauseMs / 1000)} s: ${reason}`, data: { provider, scope, coolDownMs: Math.round(pauseMs), reason } })
 }
 
-/** The model works, or works again. */
-export function proven(shared: Shared, record: ModelRecord, group: string, isServing: boolean): void {
+/** The model works, or works again; `isAnswer`: and has just answered what was asked. */
+export function proven(shared: Shared, record: ModelRecord, group: string, isServing: boolean, isAnswer = false): void {
   if (isServing) shared.faults.recovered(group, record.name)
   record.state = 'ready'
-  if (record.circuit.right()) shared.event({ severity: 'info', name: 'model.back', message: `${record.name} is proven and used again`, data: { model: record.name } })
+  if (isAnswer ? record.circuit.right() : record.circuit.proven()) shared.event({ severity: 'info', name: 'model.back', message: `${record.name} is proven and used again`, data: { model: record.name } })
 }

@@ -110,6 +110,7 @@ export class InferenceSupervisor implements Inference {
     if (record.task !== task) throw new MtorError('MODEL_INVALID', `${model} is for the task ${record.task}, not for ${task}`)
     if (options.signal?.aborted) throw new MtorError('CANCELLED', `${model}: cancelled before it began`)
     const startedMs = this.#o.clock.monoMs()
+    const order = ++this.#order
     const given = input as Record<string, unknown>
     const { quarantine } = this.#shared
     if (quarantine.holds(model)) {
@@ -118,11 +119,11 @@ export class InferenceSupervisor implements Inference {
     }
     const votes = Math.min(MOST_VOTES, Math.max(1, Math.floor(options.vote ?? this.#o.config.models[model]?.vote ?? 1)))
     const bytes = await inputBytes(given)
-    return await this.#submit(record, { input: given, inputBytes: bytes, deadlineMs: options.deadlineMs - (this.#o.clock.monoMs() - startedMs), priority: options.priority ?? DEFAULT_PRIORITY, votes, ...(options.signal ? { signal: options.signal } : {}) }) as Answer<T>
+    return await this.#submit(record, { input: given, inputBytes: bytes, deadlineMs: options.deadlineMs - (this.#o.clock.monoMs() - startedMs), priority: options.priority ?? DEFAULT_PRIORITY, votes, order, ...(options.signal ? { signal: options.signal } : {}) }) as Answer<T>
   }
 
   async warm(model: string): Promise<void> {
-    await this.#submit(this.#record(model), { inputBytes: 0, deadlineMs: WARM_MS, priority: DEFAULT_PRIORITY, votes: 1 })
+    await this.#submit(this.#record(model), { inputBytes: 0, deadlineMs: WARM_MS, priority: DEFAULT_PRIORITY, votes: 1, order: ++this.#order })
   }
 
   throttle({ excludeProviders = [], reason }: Throttle): void {
@@ -163,13 +164,13 @@ export class InferenceSupervisor implements Inference {
     return record
   }
 
-  #submit(record: ModelRecord, options: Omit<ConstructorParameters<typeof Request>[0], 'record' | 'order' | 'clock' | 'onSettled'>): Promise<Answer<TaskName>> {
+  #submit(record: ModelRecord, options: Omit<ConstructorParameters<typeof Request>[0], 'record' | 'clock' | 'onSettled'>): Promise<Answer<TaskName>> {
     if (this.#state !== 'started') throw new MtorError('MODEL_UNAVAILABLE', 'the appliance is stopping')
     const group = this.#group(record.group)
     if (group.isFull) throw new MtorError('BUSY', `${group.waiting} requests wait for the workers of ${record.group} already`)
     if (!(options.deadlineMs > 0)) throw new MtorError('DEADLINE', `${record.name}: no time is left`)
     if (options.signal?.aborted) throw new MtorError('CANCELLED', `${record.name}: cancelled before it began`)
-    const request: Request = new Request({ ...options, record, order: ++this.#order, clock: this.#o.clock, onSettled: () => { group.settled(request) } })
+    const request: Request = new Request({ ...options, record, clock: this.#o.clock, onSettled: () => { group.settled(request) } })
     group.submit(request)
     return request.answer
   }

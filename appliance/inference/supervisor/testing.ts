@@ -57,7 +57,7 @@ export interface Bench {
 
 /** Starts a supervisor with one model, "talker"; it is stopped when the test ends, and must then have left no child. */
 export async function bench(t: ExecutionContext, config: Record<string, unknown> = {}, models?: (folder: string) => TrustedModel[], more: Partial<SupervisorOptions> = {}): Promise<Bench> {
-  const stateDir = await mkdtemp(join(tmpdir(), 'mtor-supervisor-'))
+  const stateDir = more.stateDir ?? await mkdtemp(join(tmpdir(), 'mtor-supervisor-'))
   const library = new TestLibrary(models?.(stateDir) ?? [talker(stateDir)])
   const events: SystemEventInput[] = []
   const providers: ProviderInfo[] = []

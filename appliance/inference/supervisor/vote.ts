@@ -1,4 +1,4 @@
-import { isEqual } from '../equality.ts'
+import { isEqual, type Asked } from '../equality.ts'
 import type { TaskName } from '../port.ts'
 
 export interface Vote<T> { worker: string; output: T }
@@ -9,10 +9,10 @@ export interface Tally<V> { winner?: V; agreed: number; dissenters: string[] }
  * because likeness does not carry over: a like b and b like c leaves a and c open). The winner is the first vote of the camp
  * that has more than half of all that were asked, lost ones included; without one nobody is called a dissenter.
  */
-export function tally<V extends Vote<unknown>>(task: TaskName, votes: readonly V[], asked: number): Tally<V> {
+export function tally<V extends Vote<unknown>>(task: TaskName, votes: readonly V[], asked: number, input: Asked = {}): Tally<V> {
   const camps: V[][] = []
   for (const vote of votes) {
-    const camp = camps.find(([first]) => isEqual(task, first!.output, vote.output))
+    const camp = camps.find(([first]) => isEqual(task, first!.output, vote.output, input))
     if (camp) camp.push(vote)
     else camps.push([vote])
   }
