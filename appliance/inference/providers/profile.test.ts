@@ -1,4 +1,6 @@
-import { readdirSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import test from 'ava'
 import * as ort from 'onnxruntime-node'
 import { smallGraph, temporary } from '../worker/testing.ts'
@@ -34,6 +36,14 @@ test.serial('a session that never ran is no proof', async (t) => {
 
 test.serial('where no folder can be written nothing is proven, and that is said', (t) => {
   t.like(t.throws(() => new Profile(['/proc', '/dev/null'])), { code: 'DISK_FULL' })
+})
+
+test.serial('what a process left that was killed while loading is swept up; that of one that lives is not', async (t) => {
+  const folder = await temporary(t)
+  const { pid } = spawnSync('true')
+  for (const name of [`mtor-profile-${pid}-abc`, `mtor-profile-${process.ppid}-abc`, 'another']) mkdirSync(join(folder, name))
+  new Profile([folder]).discard()
+  t.deepEqual(readdirSync(folder).sort(), ['another', `mtor-profile-${process.ppid}-abc`])
 })
 
 test.serial('sessions of one model are counted together; a folder that cannot be written gives way to the next', async (t) => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { InferenceSession } from 'onnxruntime-node'
@@ -70,8 +70,24 @@ function parse(text: string): TraceEvent[] {
   try { return JSON.parse(text) as TraceEvent[] } catch (error) { throw new MtorError('DISK_FULL', `the profile was not written whole (${text.length} characters)`, { cause: error }) }
 }
 
+const PREFIX = 'mtor-profile-'
+
 function makeFolder(folders: readonly string[]): string {
   const reasons: string[] = []
-  for (const folder of folders) try { return mkdtempSync(join(folder, 'mtor-profile-')) } catch (error) { reasons.push(String(error)) }
+  for (const folder of folders) {
+    try {
+      const made = mkdtempSync(join(folder, `${PREFIX}${process.pid}-`))
+      sweep(folder)
+      return made
+    } catch (error) { reasons.push(String(error)) }
+  }
   throw new MtorError('DISK_FULL', `a profile can be written nowhere, so that no model can be proven: ${reasons.join('; ')}`)
+}
+
+/** What processes left behind that were killed while they loaded a model. */
+function sweep(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const pid = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1]
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join(folder, name), { recursive: true, force: true })
+  }
 }
