@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import { isCode } from '../../contracts/codes.ts'
 import { MtorError } from '../../contracts/errors.ts'
-import { LastWords, spawnTied } from '../child.ts'
+import { spawnTied } from '../child.ts'
 
 const NO_ROOM = /ENOSPC|EDQUOT|No space left on device|Disk quota exceeded|Errno 28|not enough free space/i
 
@@ -34,10 +34,21 @@ export async function runChild<R>(file: string, input: unknown, options: { signa
   return said.value as R
 }
 
+/** Of what npm says beside the point. */
+const NOISE = /^npm (error|notice|warn)\s*$|complete log|behind a proxy|problem related to network|network connectivity|proxy' config/
+/** Lines that name the cause, in the manner of npm, pip and apt. */
+const CAUSE = /^(code E|[45]\d\d |ERROR|E: )|reason:/
+function lastWords(text: string): string {
+  const lines = text.split('\n').filter((line) => line.trim() !== '' && !NOISE.test(line)).map((line) => line.trim().replace(/^npm error /, ''))
+  const causes = lines.filter((line) => CAUSE.test(line))
+  return (causes.length > 0 ? causes : lines).slice(-4).join('; ').slice(-800)
+}
+
 async function ended(command: string, args: readonly string[], { cwd, env, signal }: RunOptions): Promise<{ code: number | string; stdout: string; words: string }> {
   if (signal?.aborted) throw new MtorError('CANCELLED', `${basename(command)}: cancelled`)
   const child = spawnTied(command, args, { cwd, env })
-  const words = new LastWords(child)
+  let errors = ''
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => { errors = (errors + chunk).slice(-8_000) })
   child.stdin?.on('error', () => {}).end()
   const chunks: Buffer[] = []
   child.stdout?.on('data', (chunk: Buffer) => { chunks.push(chunk) })
@@ -51,7 +62,7 @@ async function ended(command: string, args: readonly string[], { cwd, env, signa
     })
     if (signal?.aborted) throw new MtorError('CANCELLED', `${basename(command)}: cancelled`)
     // The loader that ties a child to us ends with 127 where the program is not there.
-    if (code === 127) throw new MtorError('ENGINE_MISSING', `cannot run ${command}: ${words}`)
-    return { code, stdout: Buffer.concat(chunks).toString(), words: `${words}` }
+    if (code === 127) throw new MtorError('ENGINE_MISSING', `cannot run ${command}: ${lastWords(errors)}`)
+    return { code, stdout: Buffer.concat(chunks).toString(), words: lastWords(errors) }
   } finally { signal?.removeEventListener('abort', stop) }
 }

@@ -4,8 +4,10 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { TestFn } from 'ava'
 import { ManualClock } from '../../contracts/clock.ts'
+import { MtorError } from '../../contracts/errors.ts'
 import type { SystemEventInput } from '../../contracts/events.ts'
 import type { Manifest, ModelSource } from '../manifest.ts'
 import { ModelStore, type ModelStoreOptions } from './index.ts'
@@ -62,6 +64,14 @@ export async function flip(file: string, position = 10): Promise<void> {
     await handle.write(byte, 0, 1, position)
   } finally { await handle.close() }
   await utimes(file, before.atime, before.mtime)
+}
+
+/** Waits for a condition, at most half a minute. */
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  for (const sinceMs = performance.now(); !condition();) {
+    if (performance.now() - sinceMs > 30_000) throw new MtorError('DEADLINE', `waited in vain for ${what}`)
+    await sleep(10)
+  }
 }
 
 export async function serve(listener: RequestListener): Promise<{ url: string; close(): Promise<void> }> {
