@@ -11,13 +11,23 @@ const MAX_SIDE_PX = 1920
 /** Colours that are told apart on most backgrounds; a label always has the same. */
 const COLOURS = ['#ffd400', '#00c8ff', '#ff4fd8', '#5dff3b', '#ff8c1a', '#b388ff', '#ff3b3b', '#00ffc3']
 
-/** Every letter and digit the font of our own has; boards have no fonts. */
-const caption = ({ label, score }: Detection) => `${label.toUpperCase().replace(/[^A-Z0-9 ]/g, ' ').slice(0, 20)} ${Math.round(100 * score)}`
-
 function colour(label: string): string {
   let sum = 0
   for (const sign of label) sum = (31 * sum + sign.codePointAt(0)!) >>> 0
   return COLOURS[sum % COLOURS.length]!
+}
+
+/** Name and score in per cent, black on the colour of the label. In a font of our own: boards have none. */
+async function caption({ label, score }: Detection, heightPx: number, mostPx: number) {
+  const { data, widthPx, heightPx: drawnPx } = drawText(`${label.toUpperCase().replace(/[^A-Z0-9 ]/g, ' ').slice(0, 20)} ${Math.round(100 * score)}`)
+  const paint = [1, 3, 5].map((at) => Number.parseInt(colour(label).slice(at, at + 2), 16))
+  const pixels = new Uint8Array(3 * data.length)
+  for (let i = 0; i < data.length; i++) for (let channel = 0; channel < 3; channel++) pixels[3 * i + channel] = data[i]! > 127 ? paint[channel]! : 0
+  // Most of the wide margin is cut off.
+  const cut = Math.round(drawnPx / 6)
+  const size = { width: widthPx - 2 * cut, height: drawnPx - 2 * cut }
+  return await sharp(pixels, { raw: { width: widthPx, height: drawnPx, channels: 3 } }).extract({ left: cut, top: cut, ...size })
+    .resize({ height: heightPx, width: Math.min(mostPx, Math.max(1, Math.round(size.width * heightPx / size.height))), fit: 'fill' }).png().toBuffer({ resolveWithObject: true })
 }
 
 /**
@@ -28,20 +38,15 @@ export async function annotate(picture: Picture, detections: readonly Detection[
   const factor = Math.min(1, MAX_SIDE_PX / Math.max(picture.width, picture.height))
   const width = Math.max(1, Math.round(picture.width * factor)), height = Math.max(1, Math.round(picture.height * factor))
   const linePx = Math.max(2, Math.round(Math.max(width, height) / 320))
-  const textPx = Math.min(Math.max(12, Math.round(Math.max(width, height) / 32)), height)
+  const textPx = Math.min(Math.max(12, Math.round(Math.max(width, height) / 36)), height)
   const boxes = detections.map(({ label, box }) => `<rect x="${box.x * factor}" y="${box.y * factor}" width="${box.width * factor}" height="${box.height * factor}" fill="none" stroke="${colour(label)}" stroke-width="${linePx}"/>`)
   const overlays: OverlayOptions[] = [{ input: Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${boxes.join('')}</svg>`) }]
   // The likeliest last: its name lies on top.
   for (const detection of [...detections].reverse()) {
-    const drawn = drawText(caption(detection))
-    const label = await sharp(drawn.data, { raw: { width: drawn.widthPx, height: drawn.heightPx, channels: 1 } }).resize({ height: textPx }).resize({ width, height, fit: 'inside', withoutEnlargement: true })
-      .toColourspace('srgb').png().toBuffer({ resolveWithObject: true })
-    const above = detection.box.y * factor - label.info.height
-    overlays.push({
-      input: label.data,
-      left: Math.round(Math.min(Math.max(0, detection.box.x * factor), width - label.info.width)),
-      top: Math.round(Math.min(Math.max(0, above >= 0 ? above : detection.box.y * factor), height - label.info.height)),
-    })
+    const label = await caption(detection, textPx, width)
+    const left = detection.box.x * factor, top = detection.box.y * factor
+    const y = top >= label.info.height ? top - label.info.height : top
+    overlays.push({ input: label.data, left: Math.round(Math.min(Math.max(0, left), width - label.info.width)), top: Math.round(Math.min(Math.max(0, y), height - label.info.height)) })
   }
   const jpeg = await upright(picture).resize(width, height, { fit: 'fill' }).flatten({ background: '#000' }).toColourspace('srgb').composite(overlays).jpeg({ quality: 85 }).toBuffer()
   try {
