@@ -6,6 +6,7 @@ import type { Config } from '../config/schema.ts'
 import { systemClock } from '../contracts/clock.ts'
 import { toMtorError } from '../contracts/errors.ts'
 import type { ControlClient } from './client.ts'
+import { examineInference } from './doctor-inference.ts'
 
 const run = promisify(execFile)
 
@@ -18,14 +19,17 @@ const PROGRAMS: { name: string; args: string[]; package: string; why: string; es
   { name: 'flite', args: ['-lv'], package: 'flite', why: 'makes the voice', essential: true },
   { name: 'espeak-ng', args: ['--version'], package: 'espeak-ng', why: 'second voice', essential: false },
   { name: 'pocketsphinx_continuous', args: ['-h'], package: 'pocketsphinx', why: 'second recogniser', essential: false },
+  { name: 'ffmpeg', args: ['-version'], package: 'ffmpeg', why: 'takes pictures from cameras', essential: false },
   { name: 'openssl', args: ['version'], package: 'openssl', why: 'makes certificates beyond loopback', essential: false },
 ]
 
-/** Looks at what the appliance needs: programs, models, sound, devices, disk, clock, daemon. */
+/** Looks at what the appliance needs: programs, models, sound, camera, GPU, sensors, devices, disk, clock, daemon. */
 export async function examine(config: Config, client: ControlClient): Promise<Finding[]> {
   const findings: Finding[] = [{ what: 'Node', state: Number(process.versions.node.split('.')[0]) >= 24 ? 'good' : 'missing', found: process.version }]
   findings.push(...await Promise.all(PROGRAMS.map(program)))
+  const inference = examineInference(config)
   findings.push(await models(), await soundCards('arecord', 'microphone'), await soundCards('aplay', 'loudspeaker'))
+  findings.push(...await inference)
   for (const device of config.devices) findings.push(devicePort(device.id, device.port))
   findings.push(disk(config.stateDir), { what: 'clock', state: systemClock.wallMs() === undefined ? 'note' : 'good', found: systemClock.wallMs() === undefined ? 'not known good' : new Date().toISOString() })
   findings.push(await daemon(client))
