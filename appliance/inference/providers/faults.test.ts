@@ -18,6 +18,9 @@ const GPU: readonly [provider: string, what: string, message: string][] = [
   ['webgpu', 'out of GPU memory', 'WebGPU device error(2): Out of memory'],
   ['webgpu', 'GPU lost', '/onnxruntime_src/onnxruntime/core/providers/webgpu/buffer_manager.cc:561 status == wgpu::MapAsyncStatus::Success was false. Failed to download data from buffer. wgpu::MapAsyncStatus value: 3'],
   ['webgpu', 'WebGPU fault', '/onnxruntime_src/onnxruntime/core/providers/webgpu/webgpu_context.cc:136 onnxruntime::webgpu::WebGpuContext::Initialize(...)::<lambda()> adapter_result.status == wgpu::RequestAdapterStatus::Success was false. Failed to get a WebGPU adapter: No supported adapters'],
+  // Seen here: a matrix too large for the device (SwiftShader). That memory was short goes to the log; the exception only says what it led to.
+  ['webgpu', 'WebGPU fault', 'WebGPU validation failed. [Invalid Buffer (unlabeled)] is invalid due to a previous error.\n - While validating entries[2] against { binding: 2, visibility: ShaderStage::Compute, buffer: {type: BufferBindingType::Storage, minBindingSize: 0, hasDynamicOffset: 0} }.\n - While calling [Device].CreateBindGroup([BindGroupDescriptor ""MatMul""]).'],
+  ['webgpu', 'out of GPU memory', 'WebGPU device error(3): vkAllocateMemory failed with VK_ERROR_OUT_OF_DEVICE_MEMORY\n - While calling [Device].CreateBuffer([BufferDescriptor]).'],
   ['webgpu', 'GPU lost', 'Non-zero status code returned while running Conv node. Status Message: VK_ERROR_DEVICE_LOST'],
 ]
 

@@ -6,11 +6,11 @@ import { MtorError, toMtorError } from '../../contracts/errors.ts'
  * @see https://github.com/microsoft/onnxruntime/tree/main/onnxruntime/core/providers
  */
 const GPU_FAULTS: readonly { what: string; pattern: RegExp }[] = [
-  { what: 'out of GPU memory', pattern: /CUDA failure 2:|cuda(?: error| runtime)?[^;]{0,30}out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED|VK_ERROR_OUT_OF_DEVICE_MEMORY|WebGPU device error\(\d+\): Out of memory/i },
+  { what: 'out of GPU memory', pattern: /CUDA failure 2:|cuda(?: error| runtime)?[^;]{0,30}out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED|VK_ERROR_OUT_OF_DEVICE_MEMORY|WebGPU device error\(\d+\): [^;]*out of memory/i },
   { what: 'GPU lost', pattern: /device (?:is |was |has been )?lost|DeviceLost|VK_ERROR_DEVICE_LOST|fallen off the bus|CUDA failure (?:46|100|101|999):|cudaErrorDevicesUnavailable|no CUDA-capable device|DXGI_ERROR_DEVICE_(?:REMOVED|HUNG|RESET)|MapAsyncStatus value|Failed to download data from buffer|Failed to wait for the operation/i },
   { what: 'CUDA fault', pattern: /(?:CUDA|CUBLAS|CUDNN|CUDNN_FE|CUFFT|CURAND|NCCL) failure \d+|\bcudaError[A-Z]\w+|CUDA_ERROR_\w+|cuda (?:error|runtime)\b|CU(?:BLAS|DNN)_STATUS_(?!SUCCESS)\w+|illegal memory access|unspecified launch failure|misaligned address/i },
   { what: 'TensorRT fault', pattern: /TensorRT EP|IExecutionContext::enqueue|nvinfer/i },
-  { what: 'WebGPU fault', pattern: /WebGPU (?:device )?error|webgpu_context\.cc|providers\/webgpu\/|Failed to get a WebGPU|wgpu::\w*Status/i },
+  { what: 'WebGPU fault', pattern: /WebGPU (?:device )?error|WebGPU validation failed|invalid due to a previous error|webgpu_context\.cc|providers\/webgpu\/|Failed to get a WebGPU|wgpu::\w*Status/i },
 ]
 /** Only on an accelerator is this its fault: on the CPU it is memory of the process. */
 const MEMORY = /bad_alloc|out of memory|Failed to allocate memory|BFCArena.*(?:Available memory|allocate)/i
