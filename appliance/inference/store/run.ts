@@ -37,7 +37,7 @@ export async function runChild<R>(file: string, input: unknown, options: { signa
 /** Of what npm says beside the point. */
 const NOISE = /^npm (error|notice|warn)\s*$|complete log|behind a proxy|problem related to network|network connectivity|proxy' config/
 /** Lines that name the cause, in the manner of npm, pip and apt. */
-const CAUSE = /^(code E|[45]\d\d |ERROR|E: )|reason:/
+const CAUSE = /^(code E|notarget|[45]\d\d |ERROR|E: )|reason:/
 function lastWords(text: string): string {
   const lines = text.split('\n').filter((line) => line.trim() !== '' && !NOISE.test(line)).map((line) => line.trim().replace(/^npm error /, ''))
   const causes = lines.filter((line) => CAUSE.test(line))
