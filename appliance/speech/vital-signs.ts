@@ -66,7 +66,7 @@ export class VitalSigns {
     return this.#wrong >= WRONG_PROOFS ? { what: 'lied', reason: `${this.#wrongBecause}, ${this.#wrong} times` } : undefined
   }
 
-  get provenAgeMs(): number | undefined { return this.provenAtMs === undefined ? undefined : Math.max(0, this.#o.monoMs() - this.provenAtMs) }
+  get provenAgeMs(): number | undefined { return this.provenAtMs === undefined ? undefined : Math.max(0, Math.round(this.#o.monoMs() - this.provenAtMs)) }
   /** The kernel's word is taken before that of the process: one that hangs gives none. */
   get rssBytes(): number | undefined { return this.state?.rssBytes ?? this.health?.rssBytes }
 
