@@ -15,7 +15,7 @@ export interface SpeechGrammar {
   usual: string[]
 }
 
-const MAX_PHRASES = 3_000
+const MAX_PHRASES = 4_000
 const MOST_STOP_WORDS = 3
 /** Recognisers' dictionaries are American; understanding takes both. */
 const AMERICAN: Readonly<Record<string, string>> = { metre: 'meter', metres: 'meters', centimetre: 'centimeter', centimetres: 'centimeters', millimetre: 'millimeter', millimetres: 'millimeters',
@@ -97,7 +97,7 @@ function candidatesOf(catalogue: Catalogue): { candidates: Candidate[]; leads: S
   return { candidates: [...candidates.values()], leads }
 }
 
-/** The grammar of all templates: always the phrase that brings most new pairs of words next (greedy set cover), at most 3,000. */
+/** The grammar of all templates: always the phrase that brings most new pairs of words next (greedy set cover), at most 4,000. */
 export function speechGrammar(catalogue: Catalogue): SpeechGrammar {
   const chosen = new Set<string>(['yes', 'no', 'confirm', 'affirmative', 'negative', 'go ahead', 'do it', 'correct', 'that is right'])
   for (const tail of TAILS) chosen.add(tail.join(' '))
