@@ -48,6 +48,7 @@ export class Conversation {
     const { requestId } = message
     if (message.kind === 'load') return { kind: 'loaded', requestId, ...await this.#models.load(message) }
     if (this.#faults.providerLost) throw LOST_PROVIDER
+    if (message.kind === 'run') this.#faults.meet(message.input)
     if (message.kind === 'run') return { kind: 'answer', requestId, ...await this.#models.run(message) }
     return { kind: 'proven', requestId, ...await this.#models.prove(message) }
   }

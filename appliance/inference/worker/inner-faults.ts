@@ -12,6 +12,12 @@ export class InnerFaults {
 
   constructor(models: Models) { this.#models = models }
 
+  /** A picture or sound whose path holds MTOR_INFERENCE_POISON ends every worker that takes it, as one does that breaks a decoder. */
+  meet(input: unknown): void {
+    const poison = process.env['MTOR_INFERENCE_FAULTS'] === '1' ? process.env['MTOR_INFERENCE_POISON'] : undefined
+    if (poison && JSON.stringify(input).includes(poison)) process.abort()
+  }
+
   /** `busy` does not return, `abort` ends the process. */
   async inject(fault: InnerFault): Promise<void> {
     switch (fault.name) {
