@@ -50,7 +50,7 @@ type Reply = Exclude<Extract<FromWorker, { requestId: number }>, { kind: 'taken'
 interface Replies { load: 'loaded'; run: 'answer'; prove: 'proven' }
 type ReplyTo<K extends keyof Replies> = Extract<Reply, { kind: Replies[K] | 'failed' }>
 
-interface Pending { requestId: number; sentMs: number; resolve(reply: Reply | Loss): void; onTaken(): void }
+interface Pending { requestId: number; resolve(reply: Reply | Loss): void; onTaken(): void }
 
 export interface WorkerOptions {
   name: string
@@ -166,7 +166,6 @@ export class WorkerClient {
     const { clock } = this.#o
     const requestId = ++this.#requests
     const open = Promise.withResolvers<Reply | Loss>()
-    const sentMs = clock.monoMs()
     // What came while the core itself was held up is read first: a limit never beats an answer that is already here.
     const unless = (act: () => void) => () => { setImmediate(() => { if (this.#pending?.requestId === requestId) act() }) }
     const timers: Timer[] = []
@@ -179,13 +178,13 @@ export class WorkerClient {
     const limit = clock.setTimeout(unless(() => this.kill('hang', `no answer within ${Math.round(limitMs)} ms`)), limitMs)
     const clear = (list: readonly Timer[]) => { for (const timer of list) clock.clearTimeout(timer) }
     const pending: Pending = {
-      requestId, sentMs,
+      requestId,
       resolve: (reply) => { clear([limit, ...timers, ...taking]); open.resolve(reply) },
       onTaken: () => clear(taking),
     }
     let isSent: boolean
     try { isSent = this.#keeper.send({ ...request, requestId } as unknown as ToWorker) } catch (error) { clear([limit, ...timers, ...taking]); throw error }
-    this.lastUsedMs = sentMs
+    this.lastUsedMs = clock.monoMs()
     if (isSent) {
       this.#pending = pending
       this.#watch()
@@ -257,7 +256,9 @@ export class WorkerClient {
     this.#pid = undefined
     const pending = this.#take()
     if (this.#state === 'starting') this.failedStarts++
-    const loss: Loss = { kind: 'lost', why, detail, pid, isKilled, ...(pending ? { afterMs: this.#o.clock.monoMs() - pending.sentMs } : {}) }
+    // A wrong proof is found when the reply is in.
+    const isAtWork = pending !== undefined || this.isBusy
+    const loss: Loss = { kind: 'lost', why, detail, pid, isKilled, ...(isAtWork ? { afterMs: this.#o.clock.monoMs() - this.lastUsedMs } : {}) }
     this.#state = 'down'
     this.#o.onLost(loss)
     pending?.resolve(loss)
