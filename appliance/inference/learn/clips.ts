@@ -42,7 +42,7 @@ export function clipOf(raw: Omit<RawSound, 'samples' | 'part'>, samples: Float32
  * most what can be heard of a recording's own surroundings is left of them.
  */
 export function example(raw: RawSound, random: Random, talk: readonly Float32Array[], strength: number): Clip {
-  const factor = strength > 0 ? 1 + 0.14 * (2 * random() - 1) * strength : 1
+  const factor = strength > 0 ? 1 + 0.2 * (2 * random() - 1) * strength : 1
   const samples = factor === 1 ? raw.samples : resampled(raw.samples, factor)
   if (!raw.part) return clipOf(raw, augment(samples, { random, babble: talk, strength }))
   const from = Math.floor(raw.part.from / factor), to = Math.min(samples.length, Math.floor(raw.part.to / factor))

@@ -85,16 +85,18 @@ export function logMel(samples: Int16Array | Float32Array): Float32Array {
 }
 
 /**
- * One window of 98 frames as the head takes it, written to `out`: without its mean, so that loudness does not matter, and
- * without what lies 50 dB below its loudest band, so that the noise floor of a microphone does not either.
+ * One window of 98 frames as the head takes it, written to `out`: each band without its mean over the window, so that
+ * loudness, microphone and line do not matter, and without what lies 50 dB below the loudest, so that the noise floor does not.
  */
 export function normaliseWindow(bands: Float32Array, fromFrame: number, out: Float32Array, to = 0): void {
   const count = WINDOW_FRAMES * BANDS, from = fromFrame * BANDS
   let top = -Infinity
   for (let i = 0; i < count; i++) if (bands[from + i]! > top) top = bands[from + i]!
   const floor = top - RANGE
-  let sum = 0
-  for (let i = 0; i < count; i++) sum += Math.max(floor, bands[from + i]!)
-  const mean = sum / count
-  for (let i = 0; i < count; i++) out[to + i] = (Math.max(floor, bands[from + i]!) - mean) * SCALE
+  for (let band = 0; band < BANDS; band++) {
+    let sum = 0
+    for (let i = band; i < count; i += BANDS) sum += Math.max(floor, bands[from + i]!)
+    const mean = sum / WINDOW_FRAMES
+    for (let i = band; i < count; i += BANDS) out[to + i] = (Math.max(floor, bands[from + i]!) - mean) * SCALE
+  }
 }

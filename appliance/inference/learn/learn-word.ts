@@ -9,6 +9,7 @@ import { toOnnx } from './keyword-net.ts'
 import { openHead, scoreFile } from './keyword-task.ts'
 import { chooseThreshold, measureAt, scoreClips, type WordMeasure } from './measure-word.ts'
 import type { Draft, FromLearner, LearnedWord, WordOptions } from './messages.ts'
+import { modelOfWord } from './names.ts'
 import { gather, type Sets } from './sets.ts'
 import { trainWord } from './train-word.ts'
 
@@ -16,13 +17,6 @@ type Progress = (message: Extract<FromLearner, { kind: 'progress' }>) => void
 const GRAPH = 'head.onnx'
 /** Known answers: one whose score moves with the weights, a clear one, and one that is not the word. */
 const KNOWN_LOOKED_AT = 24
-
-/** The name a learned word has in the model store. @throws MtorError USAGE */
-export function modelOfWord(word: string): string {
-  const name = `word-${word.toLowerCase().trim().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-|-$/g, '')}`
-  if (!/^[A-Za-z' -]{2,30}$/.test(word) || name.length > 48) throw new MtorError('USAGE', `“${word}” is no word to learn: expected 2 to 30 letters, spaces between words`)
-  return name
-}
 
 /**
  * Learns one word: examples, training, ONNX, threshold, measurement, all before anything may use it. Writes the files of the

@@ -21,6 +21,7 @@ export interface NormalOptions {
   readings: { atMs: number; values: Record<string, number> }[]
   epochs: number
   seed: number
+  limits: { falseAlarmsPerHour: number; /** At least. */ detectedPercent: number }
 }
 
 /** A manifest but for what the store works out of the files. */
@@ -31,11 +32,14 @@ export interface NormalMeasure {
   readings: number
   /** Of the part that was held out. */
   heldOutHours: number
+  falseAlarms: number
   falseAlarmsPerHour: number
   /** Share of departures put into held-out readings that were noticed, %. */
   detectedPercent: number
   departures: { name: string; tried: number; noticed: number }[]
   threshold: number
+  /** Readings in a row that make an alarm. */
+  persistence: number
 }
 export interface LearnedNormal { draft: Draft; measured: NormalMeasure; backend: string; tried: { name: string; reason: string }[]; dropped: { name: string; reason: string }[]; names: string[]; epochs: number; loss: number; seconds: number }
 
