@@ -8,6 +8,8 @@ const LAST_RETRY_MS = 5_000
 /** A child that worked this long was healthy: the next start is immediate again. */
 const HEALTHY_MS = 10_000
 const STOP_MS = 2_000
+/** A helper of the child may hold its stderr open. */
+const LAST_WORDS_MS = 100
 
 /** How a child ended, and when the next one starts. */
 export interface Gone { reason: string; /** It was replaced on purpose, in order. */ planned: boolean; /** Until the next start, ms. */ delayMs: number }
@@ -123,7 +125,14 @@ export class Keeper<Out extends object, In> {
     this.#child = child
     started.on('message', (message) => { if (this.#child === child) onMessage(message as In) })
     started.on('error', (error) => { if (started.pid === undefined) this.#gone(child, `could not be started: ${error.message}`) })
-    started.once('exit', (code, signal) => this.#gone(child, child.ended?.reason ?? (signal ? `killed by ${signal}` : `ended with ${code}: ${child.words}`)))
+    started.once('exit', (code, signal) => {
+      // Killed, it had no last words; else they may come after the news of its end.
+      if (child.ended || signal === 'SIGKILL') return this.#gone(child, child.ended?.reason ?? 'killed by SIGKILL')
+      child.ended = { reason: signal ? `killed by ${signal}` : `ended with ${code}`, planned: false }
+      const told = () => this.#gone(child, `${signal ? `killed by ${signal}` : `ended with ${code}`}: ${child.words}`)
+      started.once('close', told)
+      child.deadline = this.#o.clock.setTimeout(told, LAST_WORDS_MS)
+    })
     onStart?.(started.pid)
   }
 
