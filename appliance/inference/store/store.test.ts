@@ -112,6 +112,7 @@ test('what npm installed is used where it is and copied; damaged, the copy serve
   t.is((await other.store.trusted('other')).folder, join(other.modelsDir, 'other/1'))
   t.deepEqual(await readFile(join(other.modelsDir, 'other/1/package.json')), tested)
   t.deepEqual(await readFile(installed), data)
+  t.deepEqual(other.events.map(({ name }) => name), ['model.untrusted', 'model.repaired'])
 })
 
 test('a learned model is installed with its hashes, replaces its older version, and its manifest is sealed', async (t) => {
