@@ -78,6 +78,7 @@ export const SpeechConfig = part({
   speak: part({
     engine: Type.Enum(['auto', 'flite', 'espeak-ng', 'none'], { default: 'auto' }),
     voice: Type.String({ default: 'rms', pattern: '^[A-Za-z0-9_+-]{1,32}$' }),
+    model: Type.String({ default: 'none', pattern: '^[a-z0-9][a-z0-9-]{0,47}$', description: 'Model of a neural voice that is asked first, such as piper-joe-en; auto: the largest that is there and fast enough on this board; none: the engine alone' }),
     device: Type.String({ default: 'auto', description: 'ALSA playback device; auto: the first playback card; none: silent; file:PATH: WAV files into that folder' }),
     earcons: Type.Boolean({ default: true }),
   }, 'Replies'),

@@ -24,6 +24,7 @@ export function difference(task: TaskName, expected: unknown, got: unknown, aske
   switch (task) {
     case 'detect': return detectDifference(expected, got, asked) ?? summaryDifference(expected.summary, got.summary)
     case 'read': case 'transcribe': return textDifference(expected.text, got.text)
+    case 'speak': return numberDifference('audioS', expected.audioS, got.audioS, 0.05) ?? numberDifference('loudnessDb', expected.loudnessDb, got.loudnessDb, 0.5)
     case 'tensor': return tensorsDifference(expected.tensors, got.tensors)
     case 'normality': return numberDifference('error', expected.error, got.error) ?? worstDifference(expected.worst, got.worst)
     case 'keyword': return numberDifference('score', expected.score, got.score, 0.01)

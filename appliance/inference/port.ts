@@ -20,6 +20,9 @@ export interface TextPattern { pattern: 'text'; text: string }
 /** A short sentence from a few resonators, for known answers. */
 export interface VoicePattern { pattern: 'voice'; /** Followed by silence as any other sound is, so that it takes as long. */ wholeWindow?: boolean }
 
+/** How something is said, in the International Phonetic Alphabet; said without the chance that makes a voice lively, so that it is the same each time. */
+export interface PhonemePattern { phonemes: string }
+
 /** Input and output of each task. */
 export interface Tasks {
   /** Finds objects. `sizePx`: side of the square the picture is scaled into (the governor lowers it). `annotate`: file that gets a JPEG of the picture with the boxes drawn in. `summary`, of a test pattern only: figures of the raw outputs, for comparing machines. */
@@ -30,13 +33,15 @@ export interface Tasks {
   tensor: { input: { feeds: Record<string, PlainTensor> }; output: { tensors: Record<string, PlainTensor> } }
   /** Free speech to text; a WAV file of any rate, of which the first channel is heard. `confidence`: geometric mean of the probability of each token, 0 to 1. */
   transcribe: { input: { file: string | VoicePattern }; output: { text: string; audioS: number; confidence: number } }
+  /** Text to a WAV file, a sentence at a time. `loudnessDb`: mean power of what the model gave, of full scale. */
+  speak: { input: { text: string | PhonemePattern; file?: string }; output: { audioS: number; loudnessDb: number } }
   /** How far a reading of telemetry is from normal: mean squared error of standardised values. */
   normality: { input: { values: number[] }; output: { error: number; worst: { name: string; error: number }[] } }
   /** Score, 0 to 1, that one second of sound (a mono 16 kHz WAV file) is the learned word. */
   keyword: { input: { file: string }; output: { score: number } }
 }
 export type TaskName = keyof Tasks
-export const TASK_NAMES = ['detect', 'read', 'tensor', 'transcribe', 'normality', 'keyword'] as const satisfies readonly TaskName[]
+export const TASK_NAMES = ['detect', 'read', 'tensor', 'transcribe', 'speak', 'normality', 'keyword'] as const satisfies readonly TaskName[]
 
 export interface RunOptions {
   /** Answer or error by then, from now, ms; includes waiting, loading, and one try again. */

@@ -36,6 +36,7 @@ export const TASK_MODULES: { [T in TaskName]: () => Promise<{ task: TaskModule<T
   read: () => import('../vision/read/task.ts'),
   tensor: () => import('./tensor-task.ts'),
   transcribe: () => import('../speech/transcribe/task.ts'),
+  speak: () => import('../speech/speak/neural/task.ts'),
   normality: () => import('./learn/normality-task.ts'),
   keyword: () => import('./learn/keyword-task.ts'),
 }

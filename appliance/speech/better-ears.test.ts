@@ -8,7 +8,8 @@ import type { SystemEvent } from '../contracts/events.ts'
 import { Hub } from '../contracts/hub.ts'
 import type { Manifest } from '../inference/manifest.ts'
 import type { Answer, Inference, Tasks } from '../inference/port.ts'
-import { BetterEars, chooseTranscriber } from './better-ears.ts'
+import { BetterEars } from './better-ears.ts'
+import { chooseBySpeed } from './choose-model.ts'
 import { FreeSpeechFiles } from './free-speech-files.ts'
 import type { UtteranceMessage } from './messages.ts'
 import { WavReader } from './wav.ts'
@@ -100,7 +101,7 @@ test('auto on a board that is too slow, or without models, leaves the engine its
   t.is(part.model, undefined)
   t.is(await part.hear(message), message)
   t.true(await gone())
-  t.is(chooseTranscriber([]), undefined)
+  t.is(chooseBySpeed([]), undefined)
 })
 
 test('the speech process keeps what follows the lead as a file, and removes what a killed core left', async (t) => {

@@ -5,13 +5,12 @@ import { toMtorError } from '../contracts/errors.ts'
 import type { Hub } from '../contracts/hub.ts'
 import type { Manifest } from '../inference/manifest.ts'
 import type { Inference } from '../inference/port.ts'
+import { chooseModel } from './choose-model.ts'
 import type { UtteranceMessage } from './messages.ts'
 
 /** Whoever spoke waits so long for better words: this, and for each second of sound … */
 const BASE_MS = 2_000
 const PER_AUDIO_SECOND_MS = 500
-/** Takes longer than this per second of sound: the board is too slow for the model. */
-export const MAX_REAL_TIME_FACTOR = 0.5
 /** A model that is not sure of its words has heard a noise. Geometric mean of the probability of each token. */
 const MIN_CONFIDENCE = 0.35
 /** Nobody says more; a decoder that goes round in circles does. */
@@ -27,13 +26,6 @@ export interface BetterEarsOptions {
   clock: Clock
 }
 
-/** How fast a model is here: seconds of work for a second of sound, or why it does not work. */
-export interface Measured { model: string; realTimeFactor?: number; error?: string }
-
-/** The first that keeps up; undefined where none does. */
-export const chooseTranscriber = (measured: readonly Measured[]): string | undefined =>
-  measured.find(({ realTimeFactor }) => realTimeFactor !== undefined && realTimeFactor <= MAX_REAL_TIME_FACTOR)?.model
-
 /**
  * The core's side of better ears: free speech that the engine has understood is heard once more by a larger model. It may
  * be missing, slow, broken or unsure: then what the engine understood stands, and an event says why.
@@ -47,40 +39,14 @@ export class BetterEars {
   /** The model in use; undefined while none has been found fit. */
   get model(): string | undefined { return this.#model }
 
-  /** Loads the model, or measures those that are there and takes the largest that keeps up. Never rejects; until it is done the engine's words stand. */
+  /** Until this is done the engine's words stand. Never rejects. */
   async start(): Promise<void> {
-    const { transcriber, inference, hub } = this.#o
-    const system = (severity: 'info' | 'warning', name: string, message: string, data?: Record<string, unknown>) => hub.system({ severity, component: 'speech', name, message, data })
-    if (transcriber !== 'auto') {
-      await inference.warm(transcriber).then(
-        () => { this.#model = transcriber; system('info', 'transcriber.ready', `free speech is heard by ${transcriber}`) },
-        (error: unknown) => {
-          // It is asked all the same: it may be there later.
-          this.#model = transcriber
-          const { code, message, hint } = toMtorError(error)
-          hub.system({ severity: 'warning', component: 'speech', name: 'transcriber.missing', code, message: `${transcriber}: ${message}. The engine's words stand. ${hint}` })
-        })
-      return
+    const { transcriber, inference, models, hub } = this.#o
+    const measure = async (model: string) => {
+      const { output, runMs } = await inference.run('transcribe', model, { file: { pattern: 'voice', wholeWindow: true } }, { deadlineMs: MEASURE_DEADLINE_MS, priority: 9 })
+      return runMs / 1000 / output.audioS
     }
-    const measured: Measured[] = []
-    const candidates = this.#o.models().filter(({ task }) => task === 'transcribe').sort((a, b) => b.memoryMB - a.memoryMB)
-    for (const { name } of candidates) measured.push(await this.#measure(name))
-    this.#model = chooseTranscriber(measured)
-    system('info', 'transcriber.chosen', this.#model === undefined ? "no transcriber is there that keeps up; the engine's words stand" : `free speech is heard by ${this.#model}`, { measured })
-  }
-
-  /** The second of two runs over a full window: the first also fills caches. */
-  async #measure(model: string): Promise<Measured> {
-    const { inference } = this.#o
-    try {
-      await inference.warm(model)
-      let realTimeFactor = Infinity
-      for (let round = 0; round < 2; round++) {
-        const { output, runMs } = await inference.run('transcribe', model, { file: { pattern: 'voice', wholeWindow: true } }, { deadlineMs: MEASURE_DEADLINE_MS, priority: 9 })
-        realTimeFactor = runMs / 1000 / output.audioS
-      }
-      return { model, realTimeFactor }
-    } catch (error) { return { model, error: toMtorError(error).message } }
+    this.#model = await chooseModel({ wanted: transcriber, task: 'transcribe', role: 'transcriber', otherwise: "the engine's words stand", inference, models, hub, measure })
   }
 
   /** The message with better words, where there are any. Its audio is removed. Never rejects. */

@@ -35,6 +35,8 @@ export interface SpeechHostOptions {
   /** With what the ears prove themselves; left out: the recording that comes with the appliance. */
   known?: KnownUtterance
   onMessage(message: FromSpeech): void
+  /** A neural voice: writes a sentence to a WAV file; false where the other voice must say it. Never rejects. */
+  synthesise?: (text: string, file: string) => Promise<boolean>
 }
 
 /**
@@ -223,6 +225,9 @@ export class SpeechHost {
         break
       case 'listened':
         this.#listening.settle(message.requestId, message.error ? { error: errorOf(message.error) } : { value: { audioS: message.audioS } })
+        break
+      case 'synthesise':
+        void (this.#o.synthesise?.(message.text, message.file) ?? Promise.resolve(false)).then((ok) => { this.#keeper.send({ kind: 'synthesised', requestId: message.requestId, ok }) })
         break
       case 'speaking':
         if (message.state === 'failed') this.#speaking.settle(message.requestId, { error: errorOf(event ?? {}) })

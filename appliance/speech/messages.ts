@@ -48,6 +48,8 @@ export type FromSpeech =
   | { kind: 'health'; rssBytes: number; cpuS: number; audioS: number; lastFrameAgeMs: number }
   /** The known recording was run through the ears. `message`: what came out wrong. */
   | { kind: 'proven'; ok: boolean; text: string; tookMs: number; message?: string }
+  /** Have the neural voice say this into a file; answered by 'synthesised'. */
+  | { kind: 'synthesise'; requestId: number; text: string; file: string }
   | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; message: string; data?: Record<string, unknown> }
 
 export type ToSpeech =
@@ -58,6 +60,8 @@ export type ToSpeech =
   /** Ends a `listen` before its time; it is answered with an error CANCELLED. */
   | { kind: 'listen-stop'; requestId: number }
   | { kind: 'speak'; requestId: number; text: string; interrupt: boolean }
+  /** `ok` false: the other voice is to say it. */
+  | { kind: 'synthesised'; requestId: number; ok: boolean }
   | { kind: 'earcon'; name: 'heard' | 'understood' | 'refused' }
   /** Cuts off what is being said. */
   | { kind: 'silence' }

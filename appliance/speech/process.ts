@@ -10,7 +10,7 @@ import type { FromSpeech, SpeechSettings, ToSpeech } from './messages.ts'
 import { modelsOf } from './models.ts'
 import { SpeechPipeline } from './pipeline.ts'
 import { EarsProver, ProofRound } from './proof.ts'
-import { chooseEngine, openSink, Speaker } from './speak/index.ts'
+import { AskedVoice, chooseEngine, openSink, Speaker } from './speak/index.ts'
 import { FreeSpeechFiles } from './free-speech-files.ts'
 
 /** Frames that wait for the pipeline: 10 s. Beyond it sound is dropped, and that is told. */
@@ -138,12 +138,14 @@ function listen(requestId: number, file: string) {
 // Voice
 
 const engine = chooseEngine(config.speak.engine)
+const askedVoice = config.speak.model === 'none' ? undefined : new AskedVoice(runDir, send)
 const speaker = new Speaker({
   engine,
   mute: config.speak.engine === 'none' || config.speak.device === 'none',
   voice: config.speak.voice,
   sink: openSink(config.speak.device, stateDir),
   earcons: config.speak.earcons,
+  ...(askedVoice ? { better: (text, signal) => askedVoice.synthesise(text, signal) } : {}),
   onState: (requestId, state, message) => send({ kind: 'speaking', requestId, state, atMs: clock.monoMs(), message }),
   onSpeaking: (speaking) => pipeline?.setSpeaking(speaking),
   onError: (error) => trouble(`earcon: ${error.message}`),
@@ -184,6 +186,7 @@ process.on('message', (message: ToSpeech) => {
     case 'listen': return listen(message.requestId, message.file)
     case 'listen-stop': return listens.get(message.requestId)?.abort()
     case 'speak': return speaker.speak(message.requestId, message.text, message.interrupt)
+    case 'synthesised': return askedVoice?.answer(message.requestId, message.ok)
     case 'earcon': return speaker.earcon(message.name)
     case 'silence': return speaker.silence()
     case 'expect-answer': return pipeline?.expectAnswer(message.forMs)

@@ -1,7 +1,7 @@
 import { TASK_NAMES, type TaskName } from '../port.ts'
 
 /** One group of workers for each use of the accelerator: what hangs in one leaves the others alone. */
-export const GROUP_NAMES = ['vision', 'text', 'general', 'ears'] as const
+export const GROUP_NAMES = ['vision', 'text', 'general', 'ears', 'voice'] as const
 export type GroupName = (typeof GROUP_NAMES)[number]
 
 export const GROUP_OF_TASK: Readonly<Record<TaskName, GroupName>> = {
@@ -11,6 +11,7 @@ export const GROUP_OF_TASK: Readonly<Record<TaskName, GroupName>> = {
   normality: 'general',
   keyword: 'general',
   transcribe: 'ears',
+  speak: 'voice',
 }
 
 /** False for what another process loads (speech). */

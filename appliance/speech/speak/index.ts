@@ -4,6 +4,7 @@ import { chooseEngine, synthesise as synthesiseWav } from './synthesise.ts'
 
 export { chooseEngine } from './synthesise.ts'
 export { Speaker, type SpeakingState } from './speaker.ts'
+export { AskedVoice } from './neural/asked-voice.ts'
 export { openSink } from './sink.ts'
 
 /**

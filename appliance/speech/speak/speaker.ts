@@ -13,6 +13,8 @@ export interface SpeakerOptions {
   voice: string
   sink: Sink
   earcons: boolean
+  /** Another voice, asked first; undefined from it: `engine` says the sentence. */
+  better?: (text: string, signal: AbortSignal) => Promise<Buffer | undefined>
   /** 'started' when the first sound begins, then one of the others. A request cut off in the queue only stops. */
   onState(requestId: number, state: SpeakingState, message?: string): void
   /** True from the first sound of a request to its last: the ears must know. */
@@ -84,15 +86,21 @@ export class Speaker {
   }
 
   async #say({ requestId, text }: Request) {
-    const { engine, voice, sink, mute, onState, onSpeaking } = this.#o
+    const { engine, voice, sink, mute, better, onState, onSpeaking } = this.#o
     const cut = this.#cut = new AbortController()
     const { signal } = cut
     let started = false
     try {
       const pieces = mute ? [] : splitSentences(text)
-      if (!engine && pieces.length > 0) throw new MtorError('ENGINE_MISSING', 'neither flite nor espeak-ng is installed')
+      if (!engine && !better && pieces.length > 0) throw new MtorError('ENGINE_MISSING', 'neither flite nor espeak-ng is installed')
+      const say = async (piece: string) => {
+        const wav = await better?.(piece, signal)
+        if (wav) return wav
+        if (!engine) throw new MtorError('ENGINE_MISSING', 'neither flite nor espeak-ng is installed')
+        return await synthesise(piece, { engine, voice, signal })
+      }
       const make = (piece: string) => {
-        const wav = synthesise(piece, { engine: engine!, voice, signal })
+        const wav = say(piece)
         wav.catch(() => {})
         return wav
       }
