@@ -7,7 +7,7 @@ import { ManualClock, systemClock, type Clock } from '../contracts/clock.ts'
 import { MtorError } from '../contracts/errors.ts'
 import { Keeper, processState, type Gone } from './keeper.ts'
 
-type To = { kind: 'shutdown' } | { kind: 'echo'; value: unknown } | { kind: 'end'; code: number } | { kind: 'abort' }
+type To = { kind: 'shutdown' } | { kind: 'echo'; value: unknown } | { kind: 'end'; code: number }
 type From = { kind: 'up'; pid: number } | { kind: 'echo'; value: unknown }
 
 /** Does what it is told; `stubborn`: all but end. */
@@ -15,7 +15,6 @@ const CHILD = `
 process.on('message', (message) => {
   if (message.kind === 'shutdown' && !process.env.STUBBORN) process.exit(0)
   if (message.kind === 'echo') process.send(message)
-  if (message.kind === 'abort') { process.abort() }
   if (message.kind === 'end') { console.error('what it said last'); process.exit(message.code) }
 })
 process.on('disconnect', () => { if (!process.env.STUBBORN) process.exit(0) })
@@ -96,15 +95,6 @@ test('a child that ends again and again is started ever later; once it has worke
   keeper.send({ kind: 'end', code: 3 })
   await ended(11)
   t.is(gone[10]!.delayMs, 0)
-})
-
-test('one that aborts in native code is told with its last words', async (t) => {
-  const { keeper, gone, up } = await keep(t)
-  keeper.start()
-  await up()
-  keeper.send({ kind: 'abort' })
-  await up(2)
-  t.regex(gone[0]!.reason, /^killed by SIGABRT: \S/)
 })
 
 test('a renewal is planned: the child ends by itself, the next one starts at once, and no back-off grows of it', async (t) => {

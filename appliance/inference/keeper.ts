@@ -126,10 +126,10 @@ export class Keeper<Out extends object, In> {
     started.on('message', (message) => { if (this.#child === child) onMessage(message as In) })
     started.on('error', (error) => { if (started.pid === undefined) this.#gone(child, `could not be started: ${error.message}`) })
     started.once('exit', (code, signal) => {
-      // Killed, it had no last words; else they may come after the news of its end.
-      if (child.ended || signal === 'SIGKILL') return this.#gone(child, child.ended?.reason ?? 'killed by SIGKILL')
-      child.ended = { reason: signal ? `killed by ${signal}` : `ended with ${code}`, planned: false }
-      const told = () => this.#gone(child, `${signal ? `killed by ${signal}` : `ended with ${code}`}: ${child.words}`)
+      if (child.ended || signal) return this.#gone(child, child.ended?.reason ?? `killed by ${signal}`)
+      // What it said last may come after the news of its end.
+      child.ended = { reason: `ended with ${code}`, planned: false }
+      const told = () => this.#gone(child, `ended with ${code}: ${child.words}`)
       started.once('close', told)
       child.deadline = this.#o.clock.setTimeout(told, LAST_WORDS_MS)
     })
