@@ -2,6 +2,10 @@
 import { Command, CommanderError } from 'commander'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { addInferenceCommands } from './cli/inference.ts'
+import { addLearnCommands } from './cli/learn.ts'
+import { addModelsCommands } from './cli/models.ts'
+import type { CliContext } from './cli/context.ts'
 import { inRunDir, loadConfig, PROJECT_DIR } from './config/load.ts'
 import { MtorError, toMtorError } from './contracts/errors.ts'
 import { EXIT, exitCodeOf } from './gateway/exit-codes.ts'
@@ -124,6 +128,11 @@ program.command('journal').argument('[id]', 'one intent by its id').description(
     const entries = id === undefined ? await client().call('GET', `/intents?limit=${encodeURIComponent(options.last)}`) as Record<string, unknown>[] : [await client().call('GET', `/intents/${encodeURIComponent(id)}`) as Record<string, unknown>]
     printEntries(entries, id !== undefined)
   })
+
+const context: CliContext = { config, client, json, print, interrupted }
+addInferenceCommands(program, context)
+addModelsCommands(program, context)
+addLearnCommands(program, context)
 
 const deadLetters = program.command('dead-letters').description('intents that failed and may be submitted again')
 deadLetters.command('list', { isDefault: true }).description('list them')
