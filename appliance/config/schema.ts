@@ -70,6 +70,10 @@ export const SpeechConfig = part({
   device: Type.String({ default: 'auto', description: 'ALSA capture device such as hw:1; auto: the first capture card; none: only files' }),
   channels: Type.Optional(Type.Integer({ minimum: 1, maximum: 8, description: 'Channels to capture; left out: 1' })),
   wakeWord: Type.Enum(['computer'], { default: 'computer' }),
+  learnedWords: Type.Array(part({
+    word: Type.String({ pattern: "^[A-Za-z' -]{2,30}$", description: 'As it was taught with: mtor learn word' }),
+    does: Type.Enum(['wake', 'event'], { default: 'event', description: 'wake: works like the wake word. event: raises the event keyword of component speech, for flows' }),
+  }, 'A word that was taught'), { default: [], description: 'Words that were taught with: mtor learn word' }),
   endSilenceMs: ms(240, 'Silence that ends a sentence that is complete', 100, 2_000),
   maxSilenceMs: ms(900, 'Silence that ends a sentence that may go on', 200, 5_000),
   answerWindowMs: ms(8_000, 'After wake or question, how long to wait for speech', 1_000, 60_000),

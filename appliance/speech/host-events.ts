@@ -23,6 +23,8 @@ export function eventOf(message: FromSpeech, before: Pick<VitalSigns, 'capture'>
     }
     case 'proven':
       return message.ok ? undefined : { severity: 'warning', name: 'proof.wrong', code: 'MODEL_UNTRUSTED', message: message.message ?? `“${message.text}” was heard` }
+    case 'keyword':
+      return { severity: 'info', name: 'keyword', message: `“${message.word}” was said`, data: { word: message.word, confidence: message.confidence } }
     case 'log':
       return { severity: message.level === 'warn' ? 'warning' : message.level, name: 'log', message: message.message, data: message.data }
     default:

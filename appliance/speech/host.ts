@@ -30,6 +30,8 @@ export interface SpeechHostOptions {
   sequences: string[]
   stateDir: string
   runDir: string
+  /** The model store, for learned words; left out: models/ of the project. */
+  models?: SpeechSettings['models']
   clock: Clock
   hub: Hub
   /** With what the ears prove themselves; left out: the recording that comes with the appliance. */
@@ -63,8 +65,8 @@ export class SpeechHost {
 
   constructor(options: SpeechHostOptions) {
     this.#o = options
-    const { config, understand, sequences, stateDir, runDir, known, clock } = options
-    const settings: SpeechSettings = { config, understand, sequences, stateDir, runDir, known }
+    const { config, understand, sequences, stateDir, runDir, models, known, clock } = options
+    const settings: SpeechSettings = { config, understand, sequences, stateDir, runDir, models, known }
     this.#signs = this.#newSigns()
     this.#keeper = new Keeper({
       file: PROCESS_FILE, execArgv: ['--max-old-space-size=256'], env: { MTOR_SPEECH: JSON.stringify(settings) }, clock, shutdown: { kind: 'shutdown' },
@@ -220,7 +222,7 @@ export class SpeechHost {
         this.#track.proof(message.tookMs)
         if (this.#signs.lie && this.#keeper.up) this.#execute(this.#signs.lie)
         break
-      case 'wake': case 'stop-word': case 'utterance':
+      case 'wake': case 'stop-word': case 'utterance': case 'keyword':
         this.#lastHeardMs = this.#o.clock.monoMs()
         break
       case 'listened':

@@ -37,6 +37,8 @@ export type FromSpeech =
   | { kind: 'capture'; state: 'open' | 'closed' | 'failed'; device: string; message?: string }
   | { kind: 'wake'; confidence: number; atMs: number }
   | { kind: 'stop-word'; confidence: number; atMs: number }
+  /** A learned word that only tells (speech.learnedWords, does: event). */
+  | { kind: 'keyword'; word: string; confidence: number; atMs: number }
   | UtteranceMessage
   /** After a wake word nothing that could be understood followed. */
   | { kind: 'wake-timeout'; atMs: number }
@@ -77,6 +79,8 @@ export interface SpeechSettings {
   sequences: string[]
   stateDir: string
   runDir: string
+  /** The model store; left out: models/ of the project. */
+  models?: { modelsDir: string; copyDir?: string }
   /** With what the ears prove themselves; left out: the recording that comes with the appliance. */
   known?: KnownUtterance
 }

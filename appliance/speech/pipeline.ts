@@ -3,6 +3,7 @@ import { GARBAGE, textOf, type Recogniser, type SpeechEngine, type Transcript, t
 import { openEngine } from './engines/index.ts'
 import { commandPhrases, leadOf, phrasesFor, SPOT_PHRASES, WAKE_WORD, type CommandGrammar } from './grammar.ts'
 import { afterWakeWord, judge, textAfterWakeWord, type CommandTuning } from './judge.ts'
+import { LearnedWords, type LearnedWordConfig, type Spotted } from './learned.ts'
 import type { FromSpeech, UtteranceMessage } from './messages.ts'
 import { SILERO_MODEL, trustedFolder, type SpeechModelOptions } from './models.ts'
 import { SampleRing } from './ring.ts'
@@ -19,8 +20,12 @@ export interface PipelineOptions extends SpeechModelOptions {
   maxSilenceMs: number
   /** After the wake word alone, how long a command may take to come. */
   answerWindowMs: number
+  /** Words that were taught; each needs a model in the store. */
+  learnedWords?: readonly LearnedWordConfig[]
   emit(message: FromSpeech): void
 }
+
+type Heard = Pick<UtteranceMessage, 'text' | 'how' | 'confidence' | 'free'>
 
 const MS = SAMPLE_RATE_HZ / 1000
 const RING_SAMPLES = 16 * SAMPLE_RATE_HZ
@@ -30,6 +35,8 @@ const PRE_ROLL_SAMPLES = 320 * MS
 const AFTER_LAST_SAMPLES = 64 * MS
 /** The wake word opens an utterance; past this much audio it can no longer. */
 const WAKE_WITHIN_SAMPLES = 3.5 * SAMPLE_RATE_HZ
+/** A learned word is recognised about this long after its end. */
+const LEARNED_LATE_SAMPLES = 100 * MS
 /** A wake word that stays in the partial text is looked at again after so many frames: the first time its end may still be missing. */
 const WAKE_LOOKS_FRAMES = [12, 20, 28]
 const STOP_LOOKS_FRAMES = [1, 5, 9, 13]
@@ -84,6 +91,7 @@ export class SpeechPipeline {
   #spot: Recogniser
   #command: Recogniser
   #check: WakeCheck
+  #learned: LearnedWords | undefined
   #open: () => Promise<Recogniser>
   #tuning: CommandTuning
   #ring = new SampleRing(RING_SAMPLES)
@@ -112,7 +120,7 @@ export class SpeechPipeline {
     return known === 'prefix' ? 'extendable' : 'complete'
   }
 
-  private constructor(options: PipelineOptions, parts: { engine: SpeechEngine; vad: VoiceActivity; spot: Recogniser; command: Recogniser; check: WakeCheck; open: () => Promise<Recogniser>; tuning: CommandTuning }) {
+  private constructor(options: PipelineOptions, parts: { engine: SpeechEngine; vad: VoiceActivity; spot: Recogniser; command: Recogniser; check: WakeCheck; learned?: LearnedWords; open: () => Promise<Recogniser>; tuning: CommandTuning }) {
     this.#o = options
     this.#phrases = new Set(options.grammar.phrases)
     this.#engine = parts.engine
@@ -121,6 +129,7 @@ export class SpeechPipeline {
     this.#spot = parts.spot
     this.#command = parts.command
     this.#check = parts.check
+    this.#learned = parts.learned
     this.#open = parts.open
     this.#tuning = parts.tuning
   }
@@ -139,6 +148,7 @@ export class SpeechPipeline {
       spot: await engine.open({ kind: 'phrases', phrases: phrasesFor(engine, SPOT_PHRASES) }),
       command: await engine.open({ kind: 'phrases', phrases: commandPhrases(engine, options.grammar), readings: READINGS }),
       check: await WakeCheck.load(engine, open, wake),
+      learned: await LearnedWords.load(options.learnedWords ?? [], options, ({ code, message, hint }) => options.emit({ kind: 'log', level: 'error', message, data: { code, hint } })),
     })
   }
 
@@ -189,6 +199,7 @@ export class SpeechPipeline {
     void this.#inTurn(async () => {
       this.#drop()
       this.#vad.reset()
+      this.#learned?.reset()
       this.#filled = 0
       this.#lastEnd = this.#ring.end
       this.#answerUntilMs = -Infinity
@@ -215,6 +226,7 @@ export class SpeechPipeline {
     const release = async () => {
       this.#check.close()
       this.#engine.close()
+      await this.#learned?.close()
       await this.#vad.close()
     }
     void this.#turn.then(release, release).catch(() => {})
@@ -254,6 +266,9 @@ export class SpeechPipeline {
       this.#cut = false
       if (this.#utterance?.echo) this.#drop()
     }
+    // While the box itself speaks it may say the word.
+    const spotted = this.#learned && !this.#speaking ? await this.#learned.push(frame, speech) : []
+    for (const word of spotted) await this.#heardLearned(word)
     let u = this.#utterance
     if (!u) {
       if (!speech) return this.#expire()
@@ -326,6 +341,24 @@ export class SpeechPipeline {
     await this.#redecode(u)
   }
 
+  /** A word that was taught: an event of its own, or the same as the wake word. */
+  async #heardLearned({ word, does, confidence }: Spotted): Promise<void> {
+    if (does === 'event') return this.#o.emit({ kind: 'keyword', word, confidence, atMs: this.#nowMs })
+    const u = this.#utterance
+    if (u?.is === 'command') return
+    this.#o.emit({ kind: 'wake', confidence, atMs: this.#nowMs })
+    if (!u) {
+      // It was over when it was recognised: the command is still to come.
+      this.#woken = this.#nowMs
+      this.#answerUntilMs = this.#endMs + this.#o.answerWindowMs
+      return
+    }
+    u.is = 'command'
+    u.wakeMs = this.#nowMs
+    u.wakeEnd = Math.max(u.onset, this.#ring.end - LEARNED_LATE_SAMPLES)
+    await this.#redecode(u)
+  }
+
   /** Gives the command recogniser the utterance from its first sound. */
   async #redecode(u: Utterance): Promise<void> {
     const audio = this.#ring.slice(u.from)
@@ -380,7 +413,7 @@ export class SpeechPipeline {
     const said = this.#said(u, transcript.words)
     const readings = [said, ...(transcript.others ?? []).map((words) => this.#said(u, words))].map((words) => judge(words, (u.speechEnd - speechFrom) / SAMPLE_RATE_HZ, this.#completeness, this.#tuning))
     const spoken = readings.find(({ accepted }) => accepted) ?? readings[0]!
-    let heard: Pick<UtteranceMessage, 'text' | 'how' | 'confidence'> = { text: spoken.text, how: spoken.accepted ? 'command' : 'rejected', confidence: spoken.confidence }
+    let heard: Heard = { text: spoken.text, how: spoken.accepted ? 'command' : 'rejected', confidence: spoken.confidence }
     if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, said) ?? heard
     // A wake word with nothing behind it, or a sound that is no word.
     if (heard.text === '' && (said.length === 0 || u.speechEnd - speechFrom < 0.3 * SAMPLE_RATE_HZ)) {
@@ -405,7 +438,7 @@ export class SpeechPipeline {
   }
 
   /** What follows the lead, in the open vocabulary. */
-  async #freeText(u: Utterance, lead: string, said: readonly Word[]): Promise<Pick<UtteranceMessage, 'text' | 'how' | 'confidence'> | undefined> {
+  async #freeText(u: Utterance, lead: string, said: readonly Word[]): Promise<Heard | undefined> {
     const leadWords = lead.split(' ').length
     const real = said.filter((w) => w.word !== GARBAGE)
     const { words } = await (await this.#open()).final()
@@ -414,7 +447,7 @@ export class SpeechPipeline {
     const leadEndS = real[leadWords - 1]!.endS
     const free = words.filter((w) => (w.startS + w.endS) / 2 > leadEndS)
     if (free.length === 0) return undefined
-    return { text: `${lead} ${textOf(free)}`, how: 'free', confidence: free.reduce((sum, w) => sum + w.confidence, 0) / free.length }
+    return { text: `${lead} ${textOf(free)}`, how: 'free', confidence: free.reduce((sum, w) => sum + w.confidence, 0) / free.length, free: { lead, fromMs: this.#msAt(u.from + leadEndS * SAMPLE_RATE_HZ) } }
   }
 
   #drop(): void {

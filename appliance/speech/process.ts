@@ -24,7 +24,7 @@ const TROUBLE_MS = 10_000
 
 const settings = JSON.parse(process.env['MTOR_SPEECH'] ?? 'null') as SpeechSettings | null
 if (!settings || !process.send) throw new MtorError('USAGE', 'this is the speech process; it is started by the appliance', { hint: 'Start the appliance with: npm start' })
-const { config, understand, sequences, stateDir, runDir, known } = settings
+const { config, understand, sequences, stateDir, runDir, known, models } = settings
 const clock = systemClock
 
 const send = (message: FromSpeech) => { if (process.connected) process.send!(message, undefined, undefined, () => { /* a core that is gone ends us through 'disconnect' */ }) }
@@ -204,6 +204,8 @@ try {
     endSilenceMs: config.endSilenceMs,
     maxSilenceMs: config.maxSilenceMs,
     answerWindowMs: config.answerWindowMs,
+    learnedWords: config.learnedWords,
+    ...models,
     emit,
   })
   const prover = await EarsProver.load(ears, known)
