@@ -96,7 +96,7 @@ async function hashed(folder: string, paths: readonly string[], from: ReadonlyMa
   for (const path of paths) {
     const known = given.find((file) => file.path === path)
     const found = await hashFile(join(folder, path))
-    if (known && known.sha256 !== found.sha256) throw new MtorError('MODEL_UNTRUSTED', `${path} came with SHA-256 ${found.sha256}, the manifest says ${known.sha256}`, { hint: 'Nothing of it was kept.' })
+    if (known?.sha256 !== undefined && known.sha256 !== found.sha256) throw new MtorError('MODEL_UNTRUSTED', `${path} came with SHA-256 ${found.sha256}, the manifest says ${known.sha256}`, { hint: 'Nothing of it was kept.' })
     files.push({ path, ...found, ...(from.has(path) ? { from: from.get(path) } : {}) })
   }
   const lacking = given.find(({ path }) => !paths.includes(path))

@@ -55,12 +55,20 @@ export async function writeWhole(path: string, text: string): Promise<void> {
   } catch (error) { await rm(temporary, { force: true }).catch(() => {}); throw diskError(error, path) }
 }
 
+/** Somebody who mends the same model may make the folder anew between the two renames: then once more. */
+const PLACE_TRIES = 5
+
 /** Moves a finished folder to its place in one step; one that is there already is moved away first and then removed. */
 export async function placeFolder(from: string, to: string, trash: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true })
-  await rm(trash, { recursive: true, force: true })
-  try { await rename(to, trash) } catch (error) { if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error }
-  await rename(from, to)
+  for (let left = PLACE_TRIES; ; left--) {
+    await rm(trash, { recursive: true, force: true })
+    try { await rename(to, trash) } catch (error) { if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error }
+    try { await rename(from, to); break } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (left <= 1 || (code !== 'ENOTEMPTY' && code !== 'EEXIST')) throw error
+    }
+  }
   await sync(dirname(to))
   await rm(trash, { recursive: true, force: true })
 }

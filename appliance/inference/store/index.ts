@@ -12,6 +12,7 @@ import { copyFile, diskError } from './disk.ts'
 import { locked } from './lock.ts'
 import { Places, type Mended, type PlaceState } from './places.ts'
 import type { Progress } from './sources/context.ts'
+import { forgetDownload } from './sources/download.ts'
 import { hashFile, TrustedFiles } from './trusted-files.ts'
 
 export type { Addition } from './add.ts'
@@ -191,8 +192,12 @@ export class ModelStore implements ModelLibrary {
   /** Takes a model's files away, and an own one for good. @throws MtorError NOT_FOUND */
   async remove(name: string): Promise<{ manifest: Manifest; own: boolean }> {
     const entry = this.#catalogue.get(name)
-    return await this.#alone(name, {}, async () => {
-      try { await this.#places.clear(name) } catch (error) { throw diskError(error, name) }
+    const { source } = entry.manifest
+    return await this.#alone(name, {}, async ({ fetch }) => {
+      try {
+        await this.#places.clear(name)
+        if (source.kind === 'url') await forgetDownload(source.url, fetch.partsDir)
+      } catch (error) { throw diskError(error, name) }
       return entry
     })
   }

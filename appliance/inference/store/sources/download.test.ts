@@ -62,6 +62,17 @@ test('a download that was cancelled goes on from there when it is asked for agai
   t.deepEqual(await readFile(join(modelsDir, 'eyes/1/eyes.onnx')), DATA)
 })
 
+test('the beginning of a download goes with the model that is removed', async (t) => {
+  const { url, close } = await server({ cut: () => 120_000 })
+  t.teardown(close)
+  const { store, modelsDir } = await storeFor(url)
+  const cancel = new AbortController()
+  await t.throwsAsync(store.pull('eyes', { signal: cancel.signal, onProgress: ({ doneBytes }) => { if (doneBytes >= 120_000) cancel.abort() } }), { code: 'CANCELLED' })
+  t.is((await readdir(join(modelsDir, '.incoming'))).filter((name) => name.endsWith('.part')).length, 1)
+  await store.remove('eyes')
+  t.deepEqual(await readdir(join(modelsDir, '.incoming')), [])
+})
+
 test('where the file has changed since the beginning was fetched, it is fetched anew', async (t) => {
   const later = noise(280_000, 9)
   let changed = false

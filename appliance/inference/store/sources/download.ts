@@ -14,6 +14,14 @@ const FIRST_WAIT_MS = 250
 /** What tells that the rest belongs to the beginning. @see RFC 9110, 8.8 (validators), 13.1.5 (If-Range) */
 interface Part { url: string; validator?: string }
 
+/** Where the beginning of a download lies. */
+const partOf = (url: string, partsDir: string) => join(partsDir, `${createHash('sha256').update(url).digest('hex').slice(0, 24)}.part`)
+
+/** Nobody will go on with this download. */
+export async function forgetDownload(url: string, partsDir: string): Promise<void> {
+  for (const ending of ['', '.json']) await rm(`${partOf(url, partsDir)}${ending}`, { force: true })
+}
+
 /**
  * Fetches a URL into a file of `partsDir` and goes on where it was cut off, within this call and from one to the next.
  * A server that gives neither ETag nor Last-Modified, or no ranges, is asked for the whole again.
@@ -21,7 +29,7 @@ interface Part { url: string; validator?: string }
  * @throws MtorError DOWNLOAD_FAILED, DISK_FULL, CANCELLED
  */
 export async function download(url: string, context: FetchContext): Promise<string> {
-  const part = join(context.partsDir, `${createHash('sha256').update(url).digest('hex').slice(0, 24)}.part`)
+  const part = partOf(url, context.partsDir)
   for (let attempt = 1, waitMs = FIRST_WAIT_MS; ; attempt++, waitMs *= 2) {
     const before = await sizeOf(part)
     try { await attemptOnce(url, part, context); await rm(`${part}.json`, { force: true }); return part } catch (thrown) {
