@@ -56,6 +56,11 @@ for (const [name, capital] of [['I saw Mars', 'I saw Mars'], ['NASA called.', 'N
   })
 }
 
+test('what is heard of the lead once more is left out', async (t) => {
+  const { part, message } = await ears(t, (model) => answer(model, { text: 'Note that, that is all.' }))
+  t.is((await part.hear({ ...message, free: { lead: 'take a note that', fromMs: 2_000 } })).text, 'take a note that that is all')
+})
+
 const PASSED: [string, () => Partial<Heard>, RegExp][] = [
   ['is late', () => { throw new MtorError('DEADLINE', 'not done within 3000 ms') }, /not done within/],
   ['is broken', () => { throw new MtorError('MODEL_UNAVAILABLE', 'its circuit is open') }, /circuit/],

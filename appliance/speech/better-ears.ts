@@ -62,7 +62,7 @@ export class BetterEars {
     try {
       if (this.#model === undefined) return message
       const { output, runMs, provider } = await inference.run('transcribe', this.#model, { file: audio }, { deadlineMs: BASE_MS + PER_AUDIO_SECOND_MS * audioS, priority: 2 })
-      const text = plain(output.text)
+      const text = plain(withoutLead(output.text, free.lead))
       if (text === '') return stands(undefined, 'it heard nothing')
       if (output.confidence < MIN_CONFIDENCE) return stands(undefined, `it is not sure of “${text}” (${output.confidence.toFixed(2)})`)
       if (text.split(' ').length > MAX_WORDS_PER_S * Math.max(1, output.audioS)) return stands(undefined, 'it heard more words than anybody says')
@@ -73,6 +73,17 @@ export class BetterEars {
       return stands(code, why)
     } finally { await rm(audio, { force: true }).catch(() => {}) }
   }
+}
+
+/** The sound begins a little before the lead has ended: what is heard of that again is no part of the text. */
+function withoutLead(text: string, lead: string): string {
+  const words = text.trim().split(/\s+/)
+  const bare = words.map((word) => word.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, ''))
+  const end = lead.split(' ')
+  for (let count = Math.min(end.length, words.length - 1); count > 0; count--) {
+    if (end.slice(-count).every((word, i) => word === bare[i])) return words.slice(count).join(' ')
+  }
+  return text
 }
 
 /** Without the stop at the end, and without a capital that only begins the sentence: the text stands within another. */

@@ -17,7 +17,7 @@ const PROMPT_TEXTS = '/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.
 const MIN_PROMPT_WORDS = 4
 
 /** What somebody might have a box write down. */
-const NOTES = [
+export const NOTES = [
   'the left front wheel makes a strange noise when the rover turns on gravel',
   'remember to charge the second battery before we leave for the quarry tomorrow morning',
   'at the north gate we found two broken sensors and a bird nest',
