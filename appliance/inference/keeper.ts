@@ -26,8 +26,8 @@ export interface KeeperOptions<Out, In> {
   /** Right after each fork. */
   onStart?(pid: number | undefined): void
   onMessage(message: In): void
-  /** After each end, also the unplanned; not after `stop`. */
-  onGone(gone: Gone): void
+  /** After each end, also the unplanned; not after `stop`. A number it gives is the least pause before the next start, ms. */
+  onGone(gone: Gone): number | void
 }
 
 interface Child {
@@ -151,8 +151,9 @@ export class Keeper<Out extends object, In> {
     const delayMs = this.#failures === 0 ? 0 : Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (this.#failures - 1))
     if (!planned) this.#failures++
     this.restarts++
-    this.#retry = this.#o.clock.setTimeout(() => { if (this.#started && !this.#child) this.#fork() }, delayMs)
-    this.#o.onGone({ reason, planned, delayMs })
+    const leastMs = this.#o.onGone({ reason, planned, delayMs }) ?? 0
+    if (!this.#started) return
+    this.#retry = this.#o.clock.setTimeout(() => { if (this.#started && !this.#child) this.#fork() }, Math.max(delayMs, leastMs))
   }
 }
 

@@ -125,8 +125,10 @@ test('another version of a model takes the place of the one that is loaded', asy
   const b = await bench(t)
   await b.supervisor.warm('talker')
   b.library.models[0] = talker(b.stateDir, { version: '2' })
-  const { version } = await b.supervisor.run('read', 'talker', { image: 'say hello' }, { deadlineMs: 20_000 })
-  t.is(version, '2')
+  const versions = new Set<string>()
+  for (const untilMs = performance.now() + 20_000; !versions.has('2') && performance.now() < untilMs;) versions.add((await b.supervisor.run('read', 'talker', { image: 'sleep 20 hello' }, { deadlineMs: 20_000 })).version)
+  t.true(versions.has('2'))
+  t.is(b.supervisor.status().workers[0]!.restarts, 0)
 })
 
 test('what cannot be asked is refused in words', async (t) => {

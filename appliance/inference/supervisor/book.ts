@@ -10,6 +10,9 @@ import { Pace } from './pace.ts'
 /** Files that were found to be the right ones stay so for that long: what several workers load at once is hashed once. */
 const TRUST_MS = 2_000
 
+/** The library looks at the disk for its list; between requests that follow each other nothing changes there. */
+const LIST_MS = 1_000
+
 /** What the supervisor knows of one model. */
 export interface ModelRecord {
   name: string
@@ -40,11 +43,14 @@ export class ModelBook {
   #records = new Map<string, ModelRecord>()
   #trusting = new Map<string, { atMs: number; version: string; model: Promise<TrustedModel> }>()
 
+  #list: { atMs: number; manifests: Manifest[] } | undefined
+
   constructor(clock: Clock, library: ModelLibrary, config: InferenceConfig) { this.#clock = clock; this.#library = library; this.#config = config }
 
   /** @throws MtorError NOT_FOUND, MODEL_INVALID (not a model that inference workers run) */
   get(name: string): ModelRecord {
-    const manifest = this.#library.list().find((candidate) => candidate.name === name)
+    const find = (fresh: boolean) => this.#manifests(fresh).find((candidate) => candidate.name === name)
+    const manifest = find(false) ?? find(true)
     if (!manifest) throw new MtorError('NOT_FOUND', `no model ${name}`, { hint: 'List the models with: mtor models list' })
     if (!isTask(manifest.task)) throw new MtorError('MODEL_INVALID', `${name} is loaded by the speech process, not by inference workers`)
     const record = this.#records.get(name)
@@ -55,6 +61,15 @@ export class ModelBook {
     this.#records.set(name, fresh)
     return fresh
   }
+
+  #manifests(fresh: boolean): Manifest[] {
+    const now = this.#clock.monoMs()
+    if (fresh || !this.#list || now - this.#list.atMs >= LIST_MS) this.#list = { atMs: now, manifests: this.#library.list() }
+    return this.#list.manifests
+  }
+
+  /** Does any model run on one of these providers? */
+  isAnyOn(providers: readonly string[]): boolean { return [...this.#records.values()].some(({ provider }) => provider !== undefined && providers.includes(provider)) }
 
   /** Of models that somebody has asked for. */
   wanted(group: GroupName): ModelRecord[] { return [...this.#records.values()].filter((record) => record.group === group && record.isWanted) }
@@ -79,7 +94,7 @@ export class ModelBook {
 
   status(quarantined: (model: string) => number): ModelStatus[] {
     const round = (ms: number | undefined) => ms === undefined ? undefined : Math.round(ms * 10) / 10
-    return this.#library.list().filter(({ task }) => isTask(task)).map(({ name, version, task }) => {
+    return this.#manifests(true).filter(({ task }) => isTask(task)).map(({ name, version, task }) => {
       const record = this.#records.get(name)
       const { provider, nodeCounts, lastFault } = record ?? {}
       const p50Ms = round(record?.pace.quantile(0.5)); const p95Ms = round(record?.pace.quantile(0.95))

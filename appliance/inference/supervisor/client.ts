@@ -7,12 +7,14 @@ import type { Reference } from './proof.ts'
 
 /** A process that lived this long after its first proof is of use: when it is lost, the next one starts without a pause. */
 const HEALTHY_MS = 1_000
+/** Before a lost worker that was replaced by the standby is started again as the new standby. */
+const STANDBY_START_MS = 250
 /** From the fork to its first word, on a slow board that has much else to do. */
 const START_MS = 30_000
 /** Only while something is asked of it is a worker looked at so often. */
 const POLL_MS = 40
 /** A worker takes what it is given before it does any work: without that for so long it hangs. Far more than scheduling delays. */
-export const TAKE_MS = 500
+export const TAKE_MS = 300
 /** While at it, a worker may take this many times its ceiling; beyond that it endangers the board. */
 const WILD = 2
 
@@ -106,6 +108,8 @@ export class WorkerClient {
       onGone: ({ reason, planned }) => {
         if (!planned) this.#lose('crash', reason, reason === 'killed by SIGKILL')
         this.#forget()
+        // Another serves already: what was asked of it now comes before the start of a new process.
+        return this.role === 'standby' ? STANDBY_START_MS : 0
       },
     })
   }

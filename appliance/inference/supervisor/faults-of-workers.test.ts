@@ -58,7 +58,7 @@ test('a worker that does not even take a request is not given the whole limit', 
   const b = await bench(t, { models: { talker: { timeoutMs: 3_600_000 } } })
   t.is(await b.say('deaf'), 'deaf')
   t.is(await b.say('say hello'), 'hello')
-  t.like(b.supervisor.faults()[0], { kind: 'hang', detail: 'it did not take a request within 500 ms' })
+  t.like(b.supervisor.faults()[0], { kind: 'hang', detail: 'it did not take a request within 300 ms' })
 })
 
 test('a native abort is one fault like any other', async (t) => {

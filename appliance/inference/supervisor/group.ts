@@ -237,8 +237,10 @@ export class Group {
       void this.occupy(worker, missing, async () => { await load(shared, worker, missing) })
       return
     }
+    // Whatever is asked now proves it as well.
+    const isUrgent = worker.isProofUrgent && this.#open.size === 0
     const due = usable.flatMap((record) => { const loaded = worker.models.get(record.name); return loaded ? [{ record, loaded }] : [] })
-      .filter(({ loaded }) => worker.isProofUrgent || now - loaded.provenMs >= Math.max(shared.config.idleProofMs, PROOF_SHARE * loaded.proofMs))
+      .filter(({ loaded }) => isUrgent || now - loaded.provenMs >= Math.max(shared.config.idleProofMs, PROOF_SHARE * loaded.proofMs))
       .sort((a, b) => a.loaded.provenMs - b.loaded.provenMs)[0]
     if (due) void this.occupy(worker, due.record, async () => { await prove(shared, worker, due.record) })
   }

@@ -46,7 +46,7 @@ export class Pace {
   /** After this long another worker that has nothing to do is asked as well; undefined while too little is known. */
   suspicionMs(size = 0): number | undefined {
     const p95Ms = this.#comparable(size)
-    return p95Ms === undefined ? undefined : Math.max(LEAST_SUSPICION_MS, 2 * p95Ms)
+    return p95Ms === undefined ? undefined : Math.max(LEAST_SUSPICION_MS, 1.5 * p95Ms)
   }
 
   #comparable(size: number): number | undefined {

@@ -19,7 +19,7 @@ test('a limit is tightened only when enough is known, never below what schedulin
   pace.add(100)
   t.is(pace.limitMs(4_000), 600)
   t.is(pace.limitMs(500), 500)
-  t.is(pace.suspicionMs(), 200)
+  t.is(pace.suspicionMs(), 150)
   const quick = new Pace()
   times(20, () => quick.add(2))
   t.is(quick.limitMs(4_000), 250)

@@ -186,7 +186,7 @@ export class InferenceSupervisor implements Inference {
   #watch(): void {
     const { clock, config } = this.#o
     this.#tick = clock.setTimeout(() => {
-      if (config.maxGpuMB !== undefined || this.status().models.some(({ provider }) => provider !== undefined && NVIDIA_PROVIDERS.includes(provider))) this.#shared.gpu.refresh()
+      if (config.maxGpuMB !== undefined || this.#shared.book.isAnyOn(NVIDIA_PROVIDERS)) this.#shared.gpu.refresh()
       for (const group of this.#groups.values()) {
         // One part that fails must not end the watch over all.
         try { group.tick() } catch (error) { this.#shared.event({ severity: 'error', name: 'tick.failed', code: 'INTERNAL', message: toMtorError(error).message }) }
