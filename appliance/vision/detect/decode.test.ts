@@ -16,34 +16,34 @@ const ROWS = [[20, 10, 8, 4, 0.125, 0.75, 0.5], [40, 20, 16, 8, 0.25, 0.125, 0.3
 test('rows of YOLOv8 lie on their side: boxes by their centre, the best class of each', (t) => {
   const n = ROWS.length
   const data = Float32Array.from({ length: 7 * n }, (_, i) => ROWS[i % n]![Math.floor(i / n)]!)
-  t.deepEqual(decode({ output0: { dims: [1, 7, n], data } }, SIZE, yolo, 0.375), [
+  t.deepEqual(decode({ output0: { type: 'float32', dims: [1, 7, n], data } }, SIZE, yolo, 0.375), [
     { label: 1, score: 0.75, box: { x: 16, y: 8, width: 8, height: 4 } },
     { label: 2, score: 0.375, box: { x: 32, y: 16, width: 16, height: 8 } },
   ])
-  t.is(decode({ output0: { dims: [1, 7, n], data } }, SIZE, yolo, 0.5).length, 1)
+  t.is(decode({ output0: { type: 'float32', dims: [1, 7, n], data } }, SIZE, yolo, 0.5).length, 1)
 })
 
 test('rows of YOLOv5 say how likely any object is; of YOLOX besides, they are relative to their grids', (t) => {
   const row = [20, 10, 8, 4, 0.5, 0.25, 0.75, 0.5]
-  t.deepEqual(decode({ out: { dims: [1, 1, 8], data: Float32Array.from(row) } }, SIZE, yolo, 0.3), [{ label: 1, score: 0.375, box: { x: 16, y: 8, width: 8, height: 4 } }])
+  t.deepEqual(decode({ out: { type: 'float32', dims: [1, 1, 8], data: Float32Array.from(row) } }, SIZE, yolo, 0.3), [{ label: 1, score: 0.375, box: { x: 16, y: 8, width: 8, height: 4 } }])
   // 64 × 32 px: grids of 4 × 2 cells of 16 px, then 2 × 1 of 32 px; the one that says something is the last of the first grid.
   const cells = Array.from({ length: 10 }, () => Array<number>(8).fill(0))
   cells[7] = [0.5, 0.25, Math.log(2), 0, 1, 0, 0, 0.875]
   const options = detectOptions('test', { decoder: 'yolo', labels: LABELS, grid: [16, 32] })
-  const [found, ...more] = decode({ out: { dims: [1, 10, 8], data: Float32Array.from(cells.flat()) } }, SIZE, options, 0.5)
+  const [found, ...more] = decode({ out: { type: 'float32', dims: [1, 10, 8], data: Float32Array.from(cells.flat()) } }, SIZE, options, 0.5)
   t.deepEqual(more, [])
   t.is(found!.label, 2)
   t.is(found!.score, 0.875)
   const box = Object.values(found!.box).map((value) => Math.round(value * 1000) / 1000)
   t.deepEqual(box, [3.5 * 16 - 16, 1.25 * 16 - 8, 32, 16])
-  t.like(t.throws(() => decode({ out: { dims: [1, 9, 8], data: new Float32Array(72) } }, SIZE, options, 0.5)), { code: 'MODEL_INVALID' })
+  t.like(t.throws(() => decode({ out: { type: 'float32', dims: [1, 9, 8], data: new Float32Array(72) } }, SIZE, options, 0.5)), { code: 'MODEL_INVALID' })
 })
 
 test('a peak of a heat map is an object, its neighbours are not, and NaN is nothing', (t) => {
   const options = detectOptions('test', { decoder: 'centernet', labels: ['cat'], heat: 'heat', sides: 'sides', stridePx: 4 })
   const heat = Float32Array.of(0.5, 0.75, 0.5, 0, 0, 0, 0.5, 0, NaN, 0, 0, 0.625)
   const sides = Float32Array.from({ length: 48 }, (_, i) => [1, 2, 3, 4][Math.floor(i / 12)]!)
-  t.deepEqual(decode({ heat: { dims: [1, 1, 3, 4], data: heat }, sides: { dims: [1, 4, 3, 4], data: sides } }, { width: 16, height: 12 }, options, 0.5), [
+  t.deepEqual(decode({ heat: { type: 'float32', dims: [1, 1, 3, 4], data: heat }, sides: { type: 'float32', dims: [1, 4, 3, 4], data: sides } }, { width: 16, height: 12 }, options, 0.5), [
     { label: 0, score: 0.75, box: { x: 3, y: -2, width: 4, height: 6 } },
     { label: 0, score: 0.625, box: { x: 11, y: 6, width: 4, height: 6 } },
   ])

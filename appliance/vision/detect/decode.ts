@@ -2,7 +2,7 @@ import { MtorError } from '../../contracts/errors.ts'
 import type { Candidate } from './boxes.ts'
 import type { Options } from './options.ts'
 
-export interface RawOutput { dims: readonly number[]; data: Float32Array }
+export interface RawOutput { type: 'float32'; dims: readonly number[]; data: Float32Array }
 export type RawOutputs = Record<string, RawOutput>
 
 const invalid = (message: string) => new MtorError('MODEL_INVALID', message)

@@ -26,7 +26,8 @@ class Detector implements LoadedTask<'detect'> {
   readonly #fixed: { batch?: number; width?: number; height?: number }
   #drawn: { key: string; views: Pixels[] } | undefined
   #numbers = new Float32Array(0)
-  #digest: string | undefined
+  /** Of the last run. */
+  #outputs: RawOutputs | undefined
 
   constructor(open: OpenSession, options: Options, model: string) {
     this.#open = open
@@ -39,11 +40,12 @@ class Detector implements LoadedTask<'detect'> {
   }
 
   async run(input: Input): Promise<Output> {
-    this.#digest = undefined
+    this.#outputs = undefined
     return typeof input.image === 'string' ? await this.#photograph(input, input.image) : await this.#pattern(input, input.image)
   }
 
-  digest(): string | undefined { return this.#digest }
+  /** Only when asked for: hashing the outputs for a photograph takes as long as reading them. */
+  digest(): string | undefined { return this.#outputs && digestTensors(this.#outputs) }
 
   async close(): Promise<void> { await this.#open.session.release() }
 
@@ -78,9 +80,8 @@ class Detector implements LoadedTask<'detect'> {
     contents.forEach((content, index) => fill(this.#numbers.subarray(index * count, (index + 1) * count), placement, content, this.#options))
     const dims = this.#options.layout === 'nchw' ? [contents.length, 3, height, width] : [contents.length, height, width, 3]
     const outputs = await session.run({ [this.#input]: new ort.Tensor('float32', this.#numbers.subarray(0, count * contents.length), dims) })
-    this.#digest = digestTensors(outputs)
     for (const [name, { type }] of Object.entries(outputs)) if (type !== 'float32') throw new MtorError('MODEL_INVALID', `output ${name} is ${type}; expected float32`)
-    return outputs as unknown as RawOutputs
+    return this.#outputs = outputs as unknown as RawOutputs
   }
 
   #output(outputs: RawOutputs, placement: Placement, picture: { width: number; height: number }, minScore = this.#options.minScore): Output {
@@ -98,7 +99,7 @@ class Detector implements LoadedTask<'detect'> {
 }
 
 /** Of outputs for several pictures those for the first. */
-const firstOf = (outputs: RawOutputs): RawOutputs => Object.fromEntries(Object.entries(outputs).map(([name, { dims, data }]) => [name, { dims: [1, ...dims.slice(1)], data: data.subarray(0, data.length / dims[0]!) }]))
+const firstOf = (outputs: RawOutputs): RawOutputs => Object.fromEntries(Object.entries(outputs).map(([name, { type, dims, data }]) => [name, { type, dims: [1, ...dims.slice(1)], data: data.subarray(0, data.length / dims[0]!) }]))
 
 export const task: TaskModule<'detect'> = {
   usesOnnx: true,
