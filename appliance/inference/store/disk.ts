@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { chmod, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -71,14 +70,6 @@ export async function placeFolder(from: string, to: string, trash: string): Prom
   }
   await sync(dirname(to))
   await rm(trash, { recursive: true, force: true })
-}
-
-/**
- * Asks the kernel to forget its copy of these files in memory, so that what is read next comes off the disk: a scrub that
- * read the page cache would never find a bad block. Where there is no GNU dd nothing happens. @see dd(1), iflag=nocache; posix_fadvise(2)
- */
-export function forgetCached(paths: readonly string[]): Promise<void> {
-  return new Promise((resolve) => { execFile('sh', ['-c', 'for file; do dd if="$file" iflag=nocache count=0 status=none; done', 'sh', ...paths], () => { resolve() }) })
 }
 
 /** Sum of the sizes of all files below a folder; 0 where it is not there. */

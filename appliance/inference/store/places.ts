@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { MtorError, toMtorError } from '../../contracts/errors.ts'
 import type { Manifest } from '../manifest.ts'
 import { MANIFEST_FILE, sealed, unsealed, type Entry } from './catalogue.ts'
-import { forgetCached, replaceFile, writeWhole } from './disk.ts'
+import { replaceFile, writeWhole } from './disk.ts'
 import { installedFolder } from './installed.ts'
+import { hashAside } from './read-aside.ts'
 import type { FileState, TrustedFiles } from './trusted-files.ts'
 
 /** Where the files of a model may lie. An installed package is npm's: it is never written to. */
@@ -52,8 +53,13 @@ export class Places {
   /** Looks at one place; `fresh`: reads every byte. */
   async look(manifest: Manifest, place: Place, options: { fresh?: boolean; signal?: AbortSignal } = {}): Promise<PlaceState> {
     const files: Record<string, FileState> = {}
-    if (options.fresh) await forgetCached(manifest.files.map(({ path, from = path }) => join(place.folder, place.kind === 'installed' ? from : path)))
-    for (const { path, from = path, sha256 } of manifest.files) files[path] = await this.#trusted.check(join(place.folder, place.kind === 'installed' ? from : path), sha256, options)
+    const pathOf = ({ path, from = path }: Manifest['files'][number]) => join(place.folder, place.kind === 'installed' ? from : path)
+    const aside = options.fresh ? await hashAside(manifest.files.map(pathOf), options.signal) : undefined
+    for (const file of manifest.files) {
+      const path = pathOf(file)
+      const got = aside?.get(path)
+      files[file.path] = got === undefined ? await this.#trusted.check(path, file.sha256, options) : await this.#trusted.heard(path, file.sha256, got)
+    }
     return { ...place, files }
   }
 

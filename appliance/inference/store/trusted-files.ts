@@ -64,6 +64,15 @@ export class TrustedFiles {
     }
   }
 
+  /** What was found out without us: it was read, and is this. Only what is wrong is kept in mind. */
+  async heard(path: string, sha256: string, got: string): Promise<FileState> {
+    if (got === sha256) return 'good'
+    this.#seen ??= this.#load()
+    const seen = await this.#seen
+    if (path in seen) { delete seen[path]; this.#changed = true }
+    return 'damaged'
+  }
+
   async #look(path: string, sha256: string, { fresh = false, signal }: { fresh?: boolean; signal?: AbortSignal } = {}): Promise<'good' | 'missing' | { got: string }> {
     this.#seen ??= this.#load()
     const seen = await this.#seen
