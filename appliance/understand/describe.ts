@@ -1,4 +1,5 @@
 import { intentDefinition } from '../contracts/intents.ts'
+import { withArticle } from '../contracts/objects.ts'
 
 /** A number as it is said: at most three decimals, no trailing zeros. */
 const plain = (value: number) => String(Number(value.toFixed(3)))
@@ -37,6 +38,9 @@ const SAYINGS: Readonly<Record<string, (slots: Slots, factors: Factors) => strin
   'camera.capture': () => 'take a picture',
   'vision.describe': () => 'say what is in view',
   'vision.read': () => 'read the text in view',
+  'vision.find': (slots) => `look for ${typeof slots.object === 'string' ? withArticle(slots.object) : 'an object'}`,
+  'vision.watch': (slots) => { const value = number(slots.durationS); return `watch for ${typeof slots.object === 'string' ? withArticle(slots.object) : 'an object'}${value === undefined ? '' : ` for ${sayDuration(value)}`}` },
+  'vision.unwatch': (slots) => `stop watching${typeof slots.object === 'string' ? ` for ${withArticle(slots.object)}` : ''}`,
   'power.status': () => 'report the battery',
   'sensor.read': (slots) => `read the ${slots.sensor ?? 'sensor'}${slots.sensor === 'battery' || slots.sensor === 'light' ? ' sensor' : ''}`,
   'system.status': () => 'report my state',

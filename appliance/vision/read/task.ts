@@ -1,19 +1,23 @@
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { MtorError } from '../../contracts/errors.ts'
-import type { TextLine, TextPattern } from '../../inference/port.ts'
+import type { Box, TextLine, TextPattern } from '../../inference/port.ts'
 import type { LoadedTask, TaskModule } from '../../inference/task.ts'
 import { LAYOUT, TesseractEngine } from './engine.ts'
 import { drawText } from './font.ts'
 import { readScore, textLines } from './lines.ts'
 
 const MAX_PIXELS = 50_000_000
-/** Capitals of 20 px and more are read well: a small picture is enlarged, a large one reduced, longer side in pixels. */
-const LEAST_SIDE_PX = 1200
-const MOST_SIDE_PX = 2400
-const MOST_ENLARGED = 3
-/** Lines this sure in the mean need no second look. */
+/**
+ * Capitals of 15 to 60 px are read well; much larger ones are taken for drawings. A small picture is enlarged, a large one
+ * reduced, longer side in pixels; what is near and large is found by a look at half the size.
+ */
+const LEAST_SIDE_PX = 900
+const MOST_SIDE_PX = 2000
+const MOST_ENLARGED = 2
+/** Lines this sure in the mean, with this many sure signs in all, need no second look. */
 const SURE = 0.8
+const ENOUGH = 5
 /** Standard deviation in pixels that makes strokes of our dots. */
 const DOT_BLUR = 3
 
@@ -31,8 +35,15 @@ async function load(file: string): Promise<Grey & { scale: number; fullWidthPx: 
   } catch (error) { throw new MtorError('IMAGE_INVALID', `${file}: ${(error as Error).message}`, { cause: error }) }
 }
 
+const halved = async ({ data, widthPx, heightPx }: Grey): Promise<Grey> => {
+  const { data: small, info } = await sharp(data, { raw: { width: widthPx, height: heightPx, channels: 1 } }).resize({ width: Math.max(1, widthPx >> 1), height: Math.max(1, heightPx >> 1), fit: 'fill' }).greyscale().raw().toBuffer({ resolveWithObject: true })
+  return { data: small, widthPx: info.width, heightPx: info.height }
+}
+
 /** Half a turn: of rows of single bytes that is the other way round. */
 const upsideDown = ({ data, ...size }: Grey): Grey => ({ data: Uint8Array.from(data).reverse(), ...size })
+
+const moved = (move: (box: Box) => Box) => ({ box, ...line }: TextLine): TextLine => ({ ...line, box: move(box) })
 
 class Reader implements LoadedTask<'read'> {
   readonly #engine: TesseractEngine
@@ -46,7 +57,7 @@ class Reader implements LoadedTask<'read'> {
       return this.#output(textLines(this.#engine.read(smooth, widthPx, heightPx, LAYOUT.page)))
     }
     const { scale, fullWidthPx, fullHeightPx, ...grey } = await load(image)
-    const lines = this.#best(grey).map(({ text, confidence, box }) => {
+    const lines = (await this.#best(grey)).map(({ text, confidence, box }) => {
       const x = Math.max(0, Math.round(box.x / scale))
       const y = Math.max(0, Math.round(box.y / scale))
       return { text, confidence, box: { x, y, width: Math.min(fullWidthPx - x, Math.round(box.width / scale)), height: Math.min(fullHeightPx - y, Math.round(box.height / scale)) } }
@@ -54,14 +65,22 @@ class Reader implements LoadedTask<'read'> {
     return this.#output(lines)
   }
 
-  /** Looks at the whole as a page, then for single words as on signs in a landscape, then upside down; the first sure reading, else the richest. */
-  #best(grey: Grey): TextLine[] {
+  /** Looks at the whole as a page, then for single words as on signs in a landscape, then at half the size, also upside down; the first sure reading, else the richest. */
+  async #best(grey: Grey): Promise<TextLine[]> {
     let best: TextLine[] = []
-    const turned = () => this.#read(upsideDown(grey), LAYOUT.page).map(({ box, ...line }) => ({ ...line, box: { ...box, x: grey.widthPx - box.x - box.width, y: grey.heightPx - box.y - box.height } }))
-    for (const look of [() => this.#read(grey, LAYOUT.page), () => this.#read(grey, LAYOUT.sparse), turned]) {
+    const half = await halved(grey)
+    const doubled = moved(({ x, y, width, height }) => ({ x: x * 2, y: y * 2, width: width * 2, height: height * 2 }))
+    const turned = moved(({ x, y, width, height }) => ({ x: half.widthPx - x - width, y: half.heightPx - y - height, width, height }))
+    const looks = [
+      () => this.#read(grey, LAYOUT.page),
+      () => this.#read(grey, LAYOUT.sparse),
+      () => this.#read(half, LAYOUT.page).map(doubled),
+      () => this.#read(upsideDown(half), LAYOUT.page).map(turned).map(doubled),
+    ]
+    for (const look of looks) {
       const lines = look()
       if (readScore(lines) > readScore(best)) best = lines
-      if (best.length > 0 && best.reduce((sum, line) => sum + line.confidence, 0) / best.length >= SURE) break
+      if (readScore(best) >= ENOUGH && best.reduce((sum, line) => sum + line.confidence, 0) / best.length >= SURE) break
     }
     return best
   }
