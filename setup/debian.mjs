@@ -25,6 +25,7 @@ export const PARTS = [
   { package: 'sox', needs: 'sox', for: 'test', without: 'test sounds cannot be made' },
   { package: 'mosquitto', needs: 'mosquitto', for: 'bench', without: 'no peer beside the bus bench' },
   { package: 'asterisk-core-sounds-en-wav', needs: '/usr/share/asterisk/sounds/en_US_f_Allison/vm-intro.wav', for: 'bench', without: 'no speech to count false accepts on' },
+  { package: 'asterisk-core-sounds-en', needs: '/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz', for: 'bench', without: 'no texts of that speech to judge transcribers by' },
   { package: 'python3-skimage', needs: '/usr/lib/python3/dist-packages/skimage/data/chelsea.png', for: 'bench', without: 'fewer photographs to look at (coffee, cat, motorcycle …)' },
   { package: 'python-matplotlib-data', needs: '/usr/share/matplotlib/mpl-data/sample_data/grace_hopper.jpg', for: 'bench', without: 'one photograph less to look at' },
   { package: 'opencv-doc', needs: '/usr/share/doc/opencv-doc/examples/data/messi5.jpg', for: 'bench', without: 'fewer photographs to look at (footballer, bus, birds …)' },
