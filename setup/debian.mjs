@@ -16,6 +16,7 @@ export const PARTS = [
   { package: 'flite', needs: 'flite', for: 'start', without: 'replies fall back to espeak-ng' },
   { package: 'espeak-ng', needs: 'espeak-ng', for: 'start', without: 'no second voice if flite fails' },
   { package: 'openssl', needs: 'openssl', for: 'start', without: 'no self-made certificate for listening beyond loopback' },
+  { package: 'ffmpeg', needs: 'ffmpeg', for: 'start', without: 'no camera by V4L2 or RTSP and no thumbnails; only JPEG pictures' },
   ...(process.arch === 'arm64' ? [{ package: 'libatomic1', needs: '/usr/lib/aarch64-linux-gnu/libatomic.so.1', for: 'start', without: 'the first speech engine cannot be loaded' }] : []),
   // The first speech engine for arm64 comes as a Python wheel; elsewhere only models that an operator asks for do.
   { package: 'python3-pip', needs: 'pip3', for: process.arch === 'arm64' ? 'start' : 'test', without: 'models cannot be fetched from PyPI' },

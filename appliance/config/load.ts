@@ -42,6 +42,8 @@ export function makeConfig(input: unknown, baseDir: string = PROJECT_DIR): Confi
   const config = structuredClone(configValidator.assert(filled, 'CONFIG_INVALID', 'configuration')) as Config
   config.node ??= hostname().toLowerCase().replaceAll(/[^a-z0-9-]/g, '-').replace(/^-+/, '').slice(0, 63) || 'node'
   config.stateDir = resolve(baseDir, config.stateDir)
+  const [, pictures] = /^directory:(.+)$/.exec(config.vision.camera) ?? []
+  if (pictures !== undefined) config.vision.camera = `directory:${resolve(baseDir, pictures)}`
   config.runDir = config.runDir ? resolve(baseDir, config.runDir) : join(config.stateDir, 'run')
   // The kernel's limit of a UNIX socket's path; the last is where "mtor stop" gets its answer. @see unix(7), sun_path
   const sockets = ['control.sock', config.guard.stopSocket, '.stop-4194304-000000', ...config.devices.filter((d) => d.port === 'simulated').map((d) => `${d.id}.tty.control`)]
