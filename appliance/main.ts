@@ -75,8 +75,9 @@ async function main(config: Config): Promise<void> {
   // The speech process loads its models while the rest starts.
   const stop = new EmergencyStop(hub)
   let conversation: Conversation | undefined
+  let thinking: Thinking | undefined
   const sequenceNames = Object.keys(config.sequences)
-  const host = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, clock, hub, onMessage: (message) => conversation?.onSpeech(message) }) : undefined
+  const host = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, clock, hub, onMessage: (message) => conversation?.onSpeech(message), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false) }) : undefined
   await host?.start()
   parts.add('speech', () => host?.stop())
 
@@ -107,13 +108,13 @@ async function main(config: Config): Promise<void> {
   await part('emergency stop', () => stopSocket.start(), () => stopSocket.stop())
 
   const understander = await part('sentence templates', () => Understander.load({ directories: config.understand.directories, sequences: sequenceNames, cacheDirectory: join(config.stateDir, 'cache') }), (loaded) => loaded.stop())
-  const thinking = new Thinking({ config, hub, clock, values: journal, speech: host })
-  await part('models and eyes', () => thinking.start(), () => thinking.stop())
+  const minds = thinking = new Thinking({ config, hub, clock, values: journal, speech: host })
+  await part('models and eyes', () => minds.start(), () => minds.stop())
   const skills = makeSkills({
     clock, node: config.node, now: () => hub.now(), stateDir: config.stateDir, values: journal,
     deviceState: (kind) => { const driver = drivers.find((d) => d.kind === kind); return driver && { id: driver.id, state: driver.state() as never } },
     nodes: () => [{ node: config.node, online: true, mode: guard.mode, devices: Object.fromEntries(drivers.map((d) => [d.id, d.connected ? 'connected' : 'lost'])) }],
-    guard, eyes: thinking.eyes, sequences: config.sequences as never,
+    guard, eyes: minds.eyes, sequences: config.sequences as never,
     canceller: { cancel: async (source, exceptId) => dispatcher.cancel((e) => e.id !== exceptId && e.source.kind === source.kind && e.source.operator === source.operator).map((e) => e.type) },
     children: {
       run: (type, slots, parent, signal) => {
@@ -129,7 +130,7 @@ async function main(config: Config): Promise<void> {
   const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished })
   const dialogue = new Dialogue({ understander, clock, answerTimeoutMs: config.understand.answerTimeoutMs, isHazardous, proposals: config.understand.proposals })
   parts.add('dialogue', () => dialogue.stop())
-  conversation = new Conversation({ dialogue, service, hub, clock, voice: () => host, answerWindowMs: config.speech.answerWindowMs })
+  conversation = new Conversation({ dialogue, service, hub, clock, voice: () => host, answerWindowMs: config.speech.answerWindowMs, ...(minds.ears ? { betterEars: (message) => minds.ears!.hear(message) } : {}) })
   hub.onSystem((event) => { if (event.say && event.severity !== 'debug') conversation?.announce(event.say) })
   await part('skills', () => Promise.all(skills.map((skill) => skill.start?.())), () => Promise.all(skills.map((skill) => skill.stop?.())))
   // Stopped in reverse: what runs is halted on its device and ends as INTERRUPTED, while the journal still takes it; then the devices go.
@@ -144,11 +145,11 @@ async function main(config: Config): Promise<void> {
   const topics = topicsOf(config.realm)
   const bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason) })
   await part('bus', () => bus.start(), () => bus.stop())
-  thinking.publish((provider) => bus.publish(topics.inferenceProvider(provider.model), provider, { retain: true }))
-  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, publish: (topic, payload, options) => bus.publish(topic, payload, options) })
+  minds.publish((provider) => bus.publish(topics.inferenceProvider(provider.model), provider, { retain: true }))
+  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => minds.summary() })
   status.start()
   parts.add('status', () => status.stop())
-  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...inferenceRoutes({ inference: thinking.inference, status: () => thinking.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
+  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
   await part('control socket', () => control.start(), () => control.stop())
   parts.add('new requests', () => service.close())
 

@@ -3,13 +3,15 @@ import { loadavg } from 'node:os'
 import type { Driver } from '../../drivers/port.ts'
 import { PROTOCOL_VERSION } from '../contracts/envelope.ts'
 import type { Hub } from '../contracts/hub.ts'
-import type { NodeState, NodeTelemetry } from '../contracts/telemetry.ts'
+import type { NodeState, NodeTelemetry, RoverState } from '../contracts/telemetry.ts'
 import type { Topics } from '../contracts/topics.ts'
 import type { Dispatcher, IntentService } from '../dispatch/index.ts'
 import type { Guard } from '../guard/mode.ts'
 import type { Journal } from '../journal/port.ts'
 
-const DEVICE_STATE_MS = 500, TELEMETRY_MS = 10_000
+/** Node telemetry is published, and recorded, this often. */
+export const TELEMETRY_MS = 10_000
+const DEVICE_STATE_MS = 500
 
 export interface StatusParts {
   version: string
@@ -23,6 +25,10 @@ export interface StatusParts {
   bus(): Record<string, unknown>
   topics: Topics
   publish(topic: string, payload: unknown, options?: { retain?: boolean }): void
+  /** Readings by name, for the record of the node. */
+  record(values: Readonly<Record<string, number | undefined>>): void
+  /** Of inference, vision and the governor. */
+  more(): Record<string, unknown>
 }
 
 /** Knows how the box is: answers `status`, and publishes node state (retained), device states and telemetry. */
@@ -56,7 +62,7 @@ export class Status {
       node: p.hub.node, version: p.version, pid: process.pid, uptimeS: Math.round((performance.now() - this.#since) / 1000),
       mode: p.guard.mode, armed: p.guard.armed,
       devices: Object.fromEntries(p.drivers.map((d) => [d.id, d.state()])),
-      speech: p.speech(), bus: p.bus(),
+      speech: p.speech(), ...p.more(), bus: p.bus(),
       intents: { ...p.service.counts, ...p.dispatcher.snapshot(), running: p.dispatcher.snapshot().running.length },
       journal: await p.journal.stats().catch((error: unknown) => ({ unavailable: String(error) })),
       memory: { coreRssMB: Math.round(process.memoryUsage.rss() / 1e6) },
@@ -89,6 +95,11 @@ export class Status {
       journalQueue: stats?.queue ?? dispatcher.unfinished, intentsAccepted: stats?.accepted ?? 0, intentsFinished: stats?.finished ?? 0,
     }
     this.#delay?.reset()
+    this.#p.record({ coreRssBytes: packet.coreRssBytes, speechRssBytes: packet.speechRssBytes, eventLoopP99Ms: packet.eventLoopP99Ms, load1: packet.load1, journalQueue: packet.journalQueue })
+    for (const driver of this.#p.drivers) {
+      const { batteryV, temperatureC, speedMps } = driver.state() as RoverState
+      this.#p.record({ [`${driver.id}.batteryV`]: batteryV, [`${driver.id}.temperatureC`]: temperatureC, [`${driver.id}.speedMps`]: speedMps })
+    }
     publish(topics.telemetry(hub.node, 'node'), packet)
   }
 }
