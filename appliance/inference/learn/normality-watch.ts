@@ -43,6 +43,8 @@ export class NormalityWatch {
   start(): void { this.#running = true }
 
   /** Resolves when the reading that is being judged is through. */
+  async settled(): Promise<void> { await this.#busy }
+
   async stop(): Promise<void> {
     this.#running = false
     await this.#busy

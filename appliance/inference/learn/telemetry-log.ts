@@ -52,7 +52,9 @@ export class TelemetryRecorder {
     this.#next()
   }
 
-  /** Resolves when what was recorded is on disk. */
+  /** Resolves when what was recorded so far is on disk. */
+  async settled(): Promise<void> { await this.#writing }
+
   async stop(): Promise<void> {
     this.#running = false
     this.#o.clock.clearTimeout(this.#timer)

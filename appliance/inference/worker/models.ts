@@ -155,7 +155,9 @@ const since = (startedMs: number) => Math.round((performance.now() - startedMs) 
 async function taskModule(manifest: Manifest): Promise<TaskModule> {
   const load = Object.hasOwn(TASK_MODULES, manifest.task) ? TASK_MODULES[manifest.task as TaskName] : undefined
   if (!load) throw new MtorError('MODEL_INVALID', `${manifest.name}: no inference worker can do the task ${manifest.task}`)
-  return (await load()).task as TaskModule
+  // TensorFlow.js is another engine of the same task.
+  const { task } = manifest.task === 'tensor' && manifest.options['engine'] === 'tfjs' ? await import('../tfjs-engine.ts') : await load()
+  return task as TaskModule
 }
 
 /** Runs the first `count` known answers, all of them without it. */
