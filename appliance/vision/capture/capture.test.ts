@@ -11,6 +11,7 @@ import { stillArguments } from './ffmpeg.ts'
 import { makeCamera, type StillTarget } from './index.ts'
 import { jpegSize, pictureKind } from './picture.ts'
 import { fileError, redacted } from './program.ts'
+import { RtspServer } from './rtsp-server.ts'
 import { V4l2Camera, v4l2CtlArguments, v4l2Input, videoDevices } from './v4l2.ts'
 
 /** A picture that ffmpeg makes itself, as a JPEG, PNG or WebP by its name. */
@@ -141,6 +142,18 @@ test('a motion JPEG stream by HTTP gives a still of now', async (t) => {
   const place = target()
   t.like(await camera(`http://127.0.0.1:${(server.address() as AddressInfo).port}/stream`).still(place), { widthPx: 320, heightPx: 240, thumbnail: true })
   t.deepEqual(jpegSize(await readFile(place.thumbnail)), { widthPx: 320, heightPx: 240 })
+})
+
+test('an RTSP stream gives a still of now', async (t) => {
+  const { folder, target } = await room(t)
+  draw(join(folder, 'a.jpg'), '320x240')
+  const server = new RtspServer(join(folder, 'a.jpg'))
+  t.teardown(() => { server.stop() })
+  const address = await server.start()
+  const place = target()
+  t.like(await camera(address).still(place), { widthPx: 320, heightPx: 240, thumbnail: true, from: address })
+  t.deepEqual(server.methods.slice(0, 4), ['OPTIONS', 'DESCRIBE', 'SETUP', 'PLAY'])
+  t.deepEqual(jpegSize(await readFile(place.file)), { widthPx: 320, heightPx: 240 })
 })
 
 test('a stream that hangs is ended at its deadline, and its program with it', async (t) => {
