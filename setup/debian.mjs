@@ -20,6 +20,8 @@ export const PARTS = [
   ...(process.arch === 'arm64' ? [{ package: 'libatomic1', needs: '/usr/lib/aarch64-linux-gnu/libatomic.so.1', for: 'start', without: 'the first speech engine cannot be loaded' }] : []),
   // The first speech engine for arm64 comes as a Python wheel; elsewhere only models that an operator asks for do.
   { package: 'python3-pip', needs: 'pip3', for: process.arch === 'arm64' ? 'start' : 'test', without: 'models cannot be fetched from PyPI' },
+  { package: 'bzip2', needs: 'bzip2', for: 'test', without: 'models in .tar.bz2 cannot be unpacked' },
+  { package: 'xz-utils', needs: 'xz', for: 'test', without: 'models in .tar.xz cannot be unpacked' },
   { package: 'pocketsphinx', needs: 'pocketsphinx_continuous', for: SECOND_ENGINE, without: 'no second speech engine' },
   { package: 'pocketsphinx-en-us', needs: `${SPHINX}/model/en-us`, for: SECOND_ENGINE, without: 'the second speech engine has no model' },
   { package: 'pocketsphinx-testdata', needs: `${SPHINX}/test/data/goforward.raw`, for: 'test', without: 'no human voice to test with' },
