@@ -34,6 +34,18 @@ export async function loadTfjs(folder: string, file: string): Promise<LoadedTask
     if (data.length !== count) throw new MtorError('INVALID_SLOTS', `input ${name}: [${tensor.dims.join(', ')}] needs ${count} elements, got ${data.length}`)
     return tf.tensor(data as Float32Array, tensor.dims, tensor.type === 'float32' ? 'float32' : 'int32')
   }
+  // Graphs with loops, conditions or outputs of unknown size need the other call; that is known from the refusal of this one.
+  let dynamic = false
+  const execute = async (given: NamedTensorMap): Promise<Tensor[]> => {
+    const list = (got: Tensor | Tensor[]) => Array.isArray(got) ? got : [got]
+    if (!dynamic) {
+      try { return list(model.execute(given, outputs)) } catch (error) {
+        if (!/executeAsync/.test((error as Error).message)) throw error
+        dynamic = true
+      }
+    }
+    return list(await model.executeAsync(given, outputs))
+  }
   return {
     backend, tried,
     async run({ feeds }) {
@@ -41,9 +53,7 @@ export async function loadTfjs(folder: string, file: string): Promise<LoadedTask
       let results: Tensor[] = []
       try {
         for (const name of inputs) given[name] = toTensor(name, feeds?.[name] ?? feeds?.[name.replace(/:0$/, '')])
-        // The asynchronous one takes graphs with loops and conditions too.
-        const got = await model.executeAsync(given, outputs)
-        results = Array.isArray(got) ? got : [got]
+        results = await execute(given)
         const tensors: Record<string, PlainTensor> = {}
         for (const [i, name] of outputs.entries()) {
           const result = results[i]!
