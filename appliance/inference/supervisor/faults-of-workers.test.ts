@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { alive, becomes, bench } from './testing.ts'
@@ -38,14 +38,15 @@ test('a worker that is stopped mid-run is killed at once, long before its limit'
   t.like(b.supervisor.faults()[0], { kind: 'stopped', detail: 'the process is stopped' })
 })
 
-test('a worker that was stopped while idle is found out before it is given a request', async (t) => {
+test('a worker that is stopped while idle is found out without a request', async (t) => {
   const b = await bench(t, { models: { talker: { timeoutMs: 3_600_000 } } })
   await b.supervisor.warm('talker')
-  process.kill(pidOf(b), 'SIGSTOP')
-  await becomes('stopped', () => /^State:\tT/m.test(statusOf(pidOf(b))))
-  const answer = await b.supervisor.run('read', 'talker', { image: 'say hello' }, { deadlineMs: 20_000 })
-  t.is(answer.output.text, 'hello')
-  t.is(answer.attempts, 1)
+  const before = pidOf(b)
+  process.kill(before, 'SIGSTOP')
+  await b.event('worker.lost', ({ data }) => data!['pid'] === before && data!['kind'] === 'stopped')
+  t.is(await b.say('say hello'), 'hello')
+  t.false(alive(before))
+  t.like(b.supervisor.faults()[0], { kind: 'stopped', pid: before })
 })
 
 test('a busy loop ends at the limit of one run, and the request is answered by the next process', async (t) => {
@@ -107,5 +108,3 @@ test('an input that another process cannot be sent is refused', async (t) => {
   await t.throwsAsync(b.supervisor.run('read', 'talker', { image: (() => '') as never }, { deadlineMs: 20_000 }), { code: 'USAGE' })
   t.is(await b.say('say hello'), 'hello')
 })
-
-function statusOf(pid: number): string { return readFileSync(`/proc/${pid}/status`, 'utf8') }

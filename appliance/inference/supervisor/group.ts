@@ -76,6 +76,7 @@ export class Group {
   /** Gives work to whoever is free: requests first, then loading, moving and proving. */
   pump(): void {
     if (this.#isStopped) return
+    this.#succeed()
     for (const ballot of this.#queue.list()) {
       const worker = this.#choose(ballot.request)
       if (!worker || !this.#queue.remove(ballot)) continue
@@ -157,7 +158,7 @@ export class Group {
 
   /** One that has the model before one that has to load it; the standby only while all others are stuck. */
   #choose(request: Request): WorkerClient | undefined {
-    const isStuck = this.#workers.every(({ role, isSuspect, isUp }) => role === 'standby' || isSuspect || !isUp)
+    const isStuck = this.#workers.every(({ role, isSuspect, isUp, models }) => role === 'standby' || isSuspect || !isUp || !models.has(request.record.name))
     const fits = this.#workers.filter((worker) => worker.isFree && !request.workers.has(worker.name)
       && (worker.role !== 'standby' || (isStuck && request.votes === 1 && worker.models.has(request.record.name))) && !worker.isStopped())
     return fits.find(({ models }) => models.has(request.record.name)) ?? fits[0]
@@ -206,6 +207,12 @@ export class Group {
     lost.role = 'standby'
     this.shared.event({ severity: 'info', name: 'worker.promoted', message: `${heir.name} takes the place of ${lost.name}`, data: { worker: heir.name, instead: lost.name } })
     return heir
+  }
+
+  /** Both were lost one after the other, and the standby is loaded first: it serves. */
+  #succeed(): void {
+    const empty = this.#workers.find(({ role, models }) => role === 'active' && models.size === 0)
+    if (empty && this.#workers.some(({ role, isUp, models }) => role === 'standby' && isUp && models.size > 0)) this.#promote(empty)
   }
 
   #ceilingBytes(worker: WorkerClient): number {
