@@ -23,6 +23,7 @@ import { lockFolder } from './guard/folder-lock.ts'
 import type { RunFile } from './guard/last-resort.ts'
 import { Guard } from './guard/mode.ts'
 import { StopSocket } from './guard/stop-socket.ts'
+import { thermalZones } from './inference/governor/index.ts'
 import { inferenceRoutes } from './inference/index.ts'
 import { SqliteJournal } from './journal/index.ts'
 import { Parts, seconds } from './parts.ts'
@@ -114,7 +115,7 @@ async function main(config: Config): Promise<void> {
     clock, node: config.node, now: () => hub.now(), stateDir: config.stateDir, values: journal,
     deviceState: (kind) => { const driver = drivers.find((d) => d.kind === kind); return driver && { id: driver.id, state: driver.state() as never } },
     nodes: () => [{ node: config.node, online: true, mode: guard.mode, devices: Object.fromEntries(drivers.map((d) => [d.id, d.connected ? 'connected' : 'lost'])) }],
-    guard, eyes: minds.eyes, sequences: config.sequences as never,
+    guard, eyes: minds.eyes, thermalZones: () => thermalZones(config.governor.thermalDir), sequences: config.sequences as never,
     canceller: { cancel: async (source, exceptId) => dispatcher.cancel((e) => e.id !== exceptId && e.source.kind === source.kind && e.source.operator === source.operator).map((e) => e.type) },
     children: {
       run: (type, slots, parent, signal) => {

@@ -38,9 +38,9 @@ export interface DispatcherOptions {
 }
 
 /** Failures that may pass, so that a repeatable intent is tried again. */
-const MAY_PASS: ReadonlySet<Code> = new Set(['DEVICE_UNREACHABLE', 'BUSY', 'INTERNAL', 'SPEECH_DOWN', 'STALE_EPOCH'])
+const MAY_PASS: ReadonlySet<Code> = new Set(['DEVICE_UNREACHABLE', 'BUSY', 'INTERNAL', 'SPEECH_DOWN', 'STALE_EPOCH', 'CAMERA', 'MODEL_UNAVAILABLE'])
 /** Endings an operator wanted or that resubmitting cannot mend: no dead letter. */
-const NO_DEAD_LETTER: ReadonlySet<Code> = new Set(['STOPPED', 'CANCELLED', 'NOT_FITTED', 'NOT_FOUND', 'INVALID_SLOTS', 'NOT_ARMED', 'UNSAFE_MODE', 'EXPIRED'])
+const NO_DEAD_LETTER: ReadonlySet<Code> = new Set(['STOPPED', 'CANCELLED', 'NOT_FITTED', 'NOT_FOUND', 'INVALID_SLOTS', 'POISON', 'NOT_ARMED', 'UNSAFE_MODE', 'EXPIRED'])
 /** Codes that mean somebody ended it, rather than that it failed. */
 const ABORTS: ReadonlySet<Code> = new Set(['STOPPED', 'CANCELLED'])
 

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { thermalZones } from '../inference/governor/sensors/temperature.ts'
 import test, { type ExecutionContext } from 'ava'
 import { ManualClock, systemClock } from '../contracts/clock.ts'
 import { batteryOf, makeBoxReader, type BoxState } from './box.ts'
@@ -29,13 +30,13 @@ test('the real board is read: load, memory and disk are there and make sense', a
 
 test('the processor temperature is the hottest zone of the processor, not a constant one', async (t) => {
   const thermalRoot = await zones(t, ['CPU-therm', '41500'], ['PMIC-Die', '100000'], ['cpu-thermal', '43000'], ['GPU-therm', undefined], ['tj-thermal', '-256000'])
-  const { temperatureC } = await makeBoxReader({ clock: systemClock, diskPath: '/', thermalRoot }).read()
+  const { temperatureC } = await makeBoxReader({ clock: systemClock, diskPath: '/', thermalZones: () => thermalZones(thermalRoot) }).read()
   t.is(temperatureC, 43)
 })
 
 test('without thermal zones the temperature is absent, not zero', async (t) => {
-  t.false('temperatureC' in await makeBoxReader({ clock: systemClock, diskPath: '/', thermalRoot: await zones(t) }).read())
-  t.false('temperatureC' in await makeBoxReader({ clock: systemClock, diskPath: '/', thermalRoot: '/nonexistent' }).read())
+  t.false('temperatureC' in await makeBoxReader({ clock: systemClock, diskPath: '/', thermalZones: ((root) => () => thermalZones(root))(await zones(t)) }).read())
+  t.false('temperatureC' in await makeBoxReader({ clock: systemClock, diskPath: '/', thermalZones: () => thermalZones('/nonexistent') }).read())
 })
 
 test('a probe that hangs is left out and not started again; one that fails is left out', async (t) => {

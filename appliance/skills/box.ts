@@ -2,7 +2,6 @@ import { statfs } from 'node:fs/promises'
 import { availableParallelism, loadavg } from 'node:os'
 import type { Systeminformation } from 'systeminformation'
 import type { Clock } from '../contracts/clock.ts'
-import { thermalZones } from '../inference/governor/sensors/temperature.ts'
 
 /** State of the board itself. What could not be read in time is absent, never zero. */
 export interface BoxState {
@@ -22,12 +21,15 @@ export interface BoxReader {
   read(): Promise<BoxState>
 }
 
+/** Temperatures of the board by the name of the zone. */
+export type ThermalZones = () => Promise<readonly { type: string; temperatureC: number }[]>
+
 export interface BoxReaderOptions {
   clock: Clock
   /** The disk that is asked for is the one with this folder. */
   diskPath: string
-  /** Where the kernel shows thermal zones. */
-  thermalRoot?: string
+  /** Thermal zones of the board, type in lower case; left out: none. */
+  thermalZones?: ThermalZones
   /** A probe that takes longer is left out of the answer, ms. */
   timeoutMs?: number
   /** A state this young is given again, ms. */
@@ -43,7 +45,7 @@ type ProbeName = 'memory' | 'disk' | 'temperature' | 'battery'
  * `cpuTemperature` starts seven and `fsSize` three child processes, some of them synchronously, which would hold up the
  * emergency stop.
  */
-export function makeBoxReader({ clock, diskPath, thermalRoot = '/sys/class/thermal', timeoutMs = 1_000, cacheMs = 3_000, probes: replaced }: BoxReaderOptions): BoxReader {
+export function makeBoxReader({ clock, diskPath, thermalZones = async () => [], timeoutMs = 1_000, cacheMs = 3_000, probes: replaced }: BoxReaderOptions): BoxReader {
   const si = () => import('systeminformation').then((module) => module.default)
   const probes: Record<ProbeName, () => Promise<Partial<BoxState>>> = {
     async memory() {
@@ -54,7 +56,7 @@ export function makeBoxReader({ clock, diskPath, thermalRoot = '/sys/class/therm
       const { bsize, blocks, bavail } = await statfs(diskPath)
       return blocks > 0 ? { diskFreeBytes: bavail * bsize, diskFreeFraction: bavail / blocks } : {}
     },
-    temperature: () => processorTemperature(thermalRoot),
+    temperature: () => processorTemperature(thermalZones),
     async battery() { return batteryOf(await (await si()).battery()) },
     ...replaced,
   }
@@ -85,8 +87,8 @@ export function makeBoxReader({ clock, diskPath, thermalRoot = '/sys/class/therm
 }
 
 /** The hottest zone that names the processor, else the hottest of all. Other zones may be constants: the PMIC zone of a Jetson always says 100 °C. */
-async function processorTemperature(root: string): Promise<Partial<BoxState>> {
-  const zones = await thermalZones(root)
+async function processorTemperature(thermalZones: ThermalZones): Promise<Partial<BoxState>> {
+  const zones = await thermalZones()
   const processor = zones.filter((zone) => /cpu|x86_pkg|soc|tj/.test(zone.type))
   const chosen = processor.length > 0 ? processor : zones.filter((zone) => !zone.type.startsWith('pmic'))
   return chosen.length > 0 ? { temperatureC: Math.max(...chosen.map((zone) => zone.temperatureC)) } : {}

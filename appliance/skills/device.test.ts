@@ -72,9 +72,9 @@ test('the stop skill commands nothing: the emergency path did', async (t) => {
 })
 
 test('what is not fitted is refused by name', async (t) => {
-  const error = await t.throwsAsync(makeNotFittedSkill().run(contextOf('camera.capture'))) as MtorError
+  const error = await t.throwsAsync(makeNotFittedSkill().run(contextOf('chat.ask', { text: 'who are you' }))) as MtorError
   t.is(error.code, 'NOT_FITTED')
-  t.is(error.say, 'No camera is fitted.')
+  t.is(error.say, 'No language model is fitted.')
 })
 
 const readings = (state: RoverState | undefined, box: Partial<BoxState> = {}) => makeReadingsSkill({

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Clock } from '../contracts/clock.ts'
 import type { Instant } from '../contracts/envelope.ts'
-import { makeBoxReader } from './box.ts'
+import { makeBoxReader, type ThermalZones } from './box.ts'
 import { makeDialogueSkill, type Canceller } from './dialogue.ts'
 import { makeDriveSkill } from './drive.ts'
 import { makeHelpSkill, type HelpEntry } from './help.ts'
@@ -46,11 +46,12 @@ export interface SkillsDeps {
   announce(text: string): void
   /** Left out: no camera is fitted. */
   eyes?: SkillEyes | undefined
+  thermalZones?: ThermalZones
 }
 
 /** All skills: every type of INTENTS is served by exactly one. */
 export function makeSkills(deps: SkillsDeps): Skill[] {
-  const box = makeBoxReader({ clock: deps.clock, diskPath: deps.stateDir })
+  const box = makeBoxReader({ clock: deps.clock, diskPath: deps.stateDir, ...(deps.thermalZones ? { thermalZones: deps.thermalZones } : {}) })
   return [
     makeDriveSkill(),
     makeLightSkill(),

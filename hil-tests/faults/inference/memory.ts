@@ -16,8 +16,8 @@ export function weightNeedles(onnxFile: string): Needle[] {
   const needles: Needle[] = []
   for (const tensor of model.graph.initializer) {
     const dims = tensor.dims.map(Number)
-    const values = new Float32Array(tensor.rawData.slice().buffer)
-    if (tensor.dataType !== 1 || values.length < 2 * RUN) continue
+    if (tensor.dataType !== 1 || tensor.rawData.length < 2 * RUN * 4) continue
+    const values = new Float32Array(Uint8Array.from(tensor.rawData).buffer)
     const add = (what: string, run: Float32Array) => { if (run.some((v) => Math.abs(v) > 1e-6)) needles.push({ what: `${tensor.name} ${what}`, bytes: Buffer.from(run.slice().buffer) }) }
     for (let at = 0; at + RUN <= values.length; at += Math.max(RUN, Math.floor(values.length / 8))) add(`[${at}…]`, values.subarray(at, at + RUN))
     const [outputs = 0, inputs = 0, height, width] = dims
