@@ -36,7 +36,7 @@ export async function learnNormal(options: NormalOptions, folder: string, progre
   const table = toTable(options.readings)
   if (table.rows.length < MIN_ROWS || table.names.length < 2) {
     const why = table.names.length < 2 ? `only ${table.names.length === 0 ? 'nothing' : table.names[0]} changes in them` : `only ${table.rows.length} are complete`
-    throw new MtorError('LEARN_FAILED', `${options.readings.length} readings: ${why}; at least ${MIN_ROWS} readings of 2 values are needed`, { hint: 'Let the appliance run for a while (a quarter of an hour at least), then try again.', data: { readings: options.readings.length, dropped: table.dropped } })
+    throw new MtorError('LEARN_FAILED', `${options.readings.length} readings: ${why}; at least ${MIN_ROWS} readings of 2 values are needed`, { hint: 'Let the appliance run for longer (it records every ten seconds: 40 minutes at least), then try again.', data: { readings: options.readings.length, dropped: table.dropped } })
   }
   const { tf, backend, tried } = await openBackend()
   progress({ kind: 'progress', stage: 'backend', message: `learning with tfjs ${backend}` })

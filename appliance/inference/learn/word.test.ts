@@ -10,7 +10,6 @@ import { ModelStore } from '../store/index.ts'
 import { learnWordInto, type LearnProgress } from './learner.ts'
 import type { WordOptions } from './messages.ts'
 import { modelOfWord } from './names.ts'
-import { somethingSaid } from './record.ts'
 import { workerInference } from './testing.ts'
 import { similarWords } from './words.ts'
 
@@ -99,10 +98,4 @@ test('a name of a model is made of the word, and what is no word is refused', (t
   t.is(modelOfWord('Lantern'), 'word-lantern')
   t.is(modelOfWord('open sesame'), 'word-open-sesame')
   for (const wrong of ['', 'a', 'x1', '../x', 'é', 'a'.repeat(40)]) t.throws(() => modelOfWord(wrong), { code: 'USAGE' })
-})
-
-test('a recording in which nobody speaks is noticed', async (t) => {
-  t.false(somethingSaid(silence(2)))
-  t.false(somethingSaid(Int16Array.from({ length: 32_000 }, (_, i) => 600 * Math.sin(i / 5))))
-  t.true(somethingSaid(await said('marigold', 'flite:slt')))
 })
