@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { MtorError } from '../contracts/errors.ts'
 import { table } from '../gateway/table.ts'
@@ -7,6 +8,8 @@ import type { Fault } from '../inference/supervisor/faults.ts'
 import type { CliContext } from './context.ts'
 
 const FOLLOW_MS = 1_000
+/** Tasks whose input is one file. */
+const FILE_TASKS = ['detect', 'read', 'transcribe', 'keyword']
 
 /** `mtor inference …`: what the models of the running daemon are at. */
 export function addInferenceCommands(program: Command, context: CliContext): void {
@@ -31,6 +34,16 @@ export function addInferenceCommands(program: Command, context: CliContext): voi
       const faults = await context.client().call('GET', `/inference/faults?limit=${options.last}`) as Fault[]
       if (context.json()) for (const fault of faults) context.print(fault, () => '')
       else context.print(faults, () => faultsText(faults))
+    })
+
+  inference.command('run').argument('<task>', `one of ${FILE_TASKS.join(', ')}`).argument('<model>').argument('<file>', 'a picture, or a mono 16 kHz WAV file')
+    .description('what a model makes of a file; prints its answer as JSON')
+    .option('--vote <n>', 'ask that many workers and take the majority')
+    .action(async (task: string, model: string, file: string, { vote }: { vote?: string }) => {
+      if (!FILE_TASKS.includes(task)) throw new MtorError('USAGE', `task must be one of ${FILE_TASKS.join(', ')}, got ${task}`)
+      const path = resolve(file)
+      const answer = await context.client().call('POST', '/inference/run', { task, model, input: task === 'detect' || task === 'read' ? { image: path } : { file: path }, ...(vote === undefined ? {} : { vote: Number(vote) }) })
+      context.print(answer, () => JSON.stringify(answer, null, 2))
     })
 }
 

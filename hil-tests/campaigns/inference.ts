@@ -5,6 +5,7 @@ import { basename, join } from 'node:path'
 import { makeConfig, PROJECT_DIR } from '../../appliance/config/load.ts'
 import { systemClock as clock } from '../../appliance/contracts/clock.ts'
 import { MtorError } from '../../appliance/contracts/errors.ts'
+import type { InferenceStatus } from '../../appliance/inference/port.ts'
 import { photographs } from '../../bench/vision/photographs.ts'
 import { quantile } from '../../bench/table.ts'
 import type { Measure, MeasureContext, Row } from '../../bench/harness.ts'
@@ -75,8 +76,9 @@ async function phase(context: MeasureContext, dir: string, files: Files, options
     echoes = new EchoLoad({ url: appliance.mqttUrl, realm: 'bench', logFile: files.echoes })
     await echoes.start()
     looks.start()
-    await pause(context, context.quick ? 3_000 : CALM_MS)
     const victim: InferenceVictim = { appliance, modelFile, copyFile, goodFile: good, smallDisk: mounted ? disk : undefined, poisonImage, random: context.random, detect: (image) => detect(appliance, image === 'any' ? pictures[0]! : image, SIZE_PX) }
+    await backInService(context, victim, options.standby)
+    await pause(context, context.quick ? 3_000 : CALM_MS)
     await injectAll(context, victim, files, options)
   } finally {
     await looks.stop()
@@ -122,16 +124,18 @@ async function injectAll(context: MeasureContext, victim: InferenceVictim, files
     appendFileSync(files.faults, `${JSON.stringify({ at, ended: clock.monoMs(), kind: fault.kind, outage: fault.outage, standby: options.standby, ...what })}\n`)
     done += 1
     if (done % 10 === 0) context.progress(`${done} of ${options.faults} faults`)
-    await backInService(context, victim)
+    await backInService(context, victim, options.standby)
     await pause(context, 500 + context.random() * 1_500)
   }
 }
 
-/** Until the daemon answers again: the next fault must find something to break. */
-async function backInService(context: MeasureContext, victim: InferenceVictim): Promise<void> {
+/** Until the daemon answers again, and its standby is proven: the next fault must find what it is to break. */
+async function backInService(context: MeasureContext, victim: InferenceVictim, standby: boolean): Promise<void> {
   const until = performance.now() + 30_000
   while (performance.now() < until && !context.signal.aborted) {
-    if (await victim.detect('any').then(() => true, () => false)) return
+    const answers = await victim.detect('any').then(() => true, () => false)
+    const { workers } = await victim.appliance.control.call('GET', '/inference').catch(() => ({ workers: [] })) as InferenceStatus
+    if (answers && (!standby || workers.some((w) => w.group === 'vision' && w.state === 'standby' && w.provenAgeMs !== undefined))) return
     await pause(context, 50)
   }
 }

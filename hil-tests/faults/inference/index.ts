@@ -5,6 +5,7 @@ import { activeWorker, innerFault, signalWorker, type InferenceFault } from './p
 
 export type { InferenceFault, InferenceVictim } from './port.ts'
 
+const LEAK = { name: 'leak', bytes: 150 * 1024 * 1024 } as const
 const pick = (random: () => number, n: number) => Math.floor(random() * n)
 
 /** Flips one bit of a file. */
@@ -24,7 +25,15 @@ export const INFERENCE_FAULTS: readonly InferenceFault[] = [
   { kind: 'SIGSTOP', weight: 4, outage: true, inject: (v) => signalWorker(v, 'SIGSTOP') },
   { kind: 'busy loop', weight: 4, outage: true, inject: (v) => innerFault(v, { name: 'busy' }) },
   { kind: 'native abort', weight: 4, outage: true, inject: (v) => innerFault(v, { name: 'abort' }) },
-  { kind: 'memory leak', weight: 2, outage: false, inject: (v) => innerFault(v, { name: 'leak', bytes: 900 * 1024 * 1024 }) },
+  {
+    kind: 'memory leak', weight: 2, outage: false,
+    async inject(v) {
+      // In steps, as leaks are: one allocation of all of it would be a hang.
+      let what: Record<string, unknown> | undefined
+      for (let i = 0; i < 6; i++) { what ??= await innerFault(v, LEAK); if (i > 0) await innerFault(v, LEAK).catch(() => {}); await new Promise((done) => setTimeout(done, 150)) }
+      return what
+    },
+  },
   { kind: 'provider lost', weight: 3, outage: true, inject: (v) => innerFault(v, { name: 'provider-lost' }) },
   { kind: 'weights reloaded wrong', weight: 3, outage: true, inject: (v) => innerFault(v, { name: 'flip', seed: pick(v.random, 1e9), bits: 3 }) },
   {
