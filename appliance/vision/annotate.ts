@@ -51,8 +51,10 @@ export async function annotate(picture: Picture, detections: readonly Detection[
   const jpeg = await upright(picture).resize(width, height, { fit: 'fill' }).flatten({ background: '#000' }).toColourspace('srgb').composite(overlays).jpeg({ quality: 85 }).toBuffer()
   try {
     await mkdir(dirname(file), { recursive: true })
-    await writeFile(`${file}.part`, jpeg)
-    await rename(`${file}.part`, file)
+    // Of its own: a voter or a hedge may draw the same picture at the same time.
+    const part = `${file}.${process.pid}.part`
+    await writeFile(part, jpeg)
+    await rename(part, file)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     throw new MtorError(code === 'ENOSPC' || code === 'EDQUOT' ? 'DISK_FULL' : 'IMAGE_INVALID', `annotated picture ${file} cannot be written: ${message}`, { cause: error })
