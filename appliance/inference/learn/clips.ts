@@ -64,6 +64,28 @@ function place(all: Float32Array, from: number, to: number, talk: Float32Array, 
   for (let i = from; i < to && start + i - from < talk.length; i++) all[i] = gain * talk[start + i - from]!
 }
 
+/** Nothing that is faded over in so short a time clicks, 4 ms. */
+const FADE_SAMPLES = 64
+
+/** The pieces of a word in another order, or the word backwards: the same voice saying nothing. */
+export function scrambled(raw: RawSound, random: Random): RawSound {
+  const word = raw.samples.subarray(raw.part!.from, raw.part!.to)
+  let samples: Float32Array
+  if (random() < 0.3) samples = word.slice().reverse()
+  else {
+    const cuts = [0, 0.2 + 0.2 * random(), 0.55 + 0.25 * random(), 1].map((at) => Math.round(at * word.length))
+    const order = pick(random, [[2, 1, 0], [1, 2, 0], [2, 0, 1], [1, 0, 2], [0, 2, 1]])
+    samples = new Float32Array(word.length)
+    let at = 0
+    for (const piece of order) {
+      const part = word.subarray(cuts[piece]!, cuts[piece + 1]!)
+      for (let i = 0; i < part.length; i++) samples[at + i] = part[i]! * Math.min(1, i / FADE_SAMPLES, (part.length - i) / FADE_SAMPLES)
+      at += part.length
+    }
+  }
+  return { kind: 'similar', source: `${raw.source}, scrambled`, human: raw.human, samples }
+}
+
 /** Seconds of noise, of changing kinds and loudness. */
 export function noiseClip(seconds: number, random: Random): Clip {
   const all = new Float32Array(Math.round(seconds * RATE_HZ))

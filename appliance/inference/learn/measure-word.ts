@@ -90,8 +90,8 @@ const GIVEN_AWAY = 0.35
  * nearly as well as the best.
  */
 export function chooseThreshold(words: readonly ScoredClip[], others: readonly ScoredClip[], limits: WordLimits): number {
-  // Even steps of the logit, 0.3 to 0.998: scores crowd at the ends.
-  const candidates = Array.from({ length: 60 }, (_, i) => 1 / (1 + Math.exp(0.85 - 7.1 * i / 59)))
+  // Even steps of the logit, 0.3 to 0.9998: scores crowd at the ends.
+  const candidates = Array.from({ length: 80 }, (_, i) => 1 / (1 + Math.exp(0.85 - 9.4 * i / 79)))
   const similar = others.filter(({ clip }) => clip.kind === 'similar').length
   const costs = candidates.map((threshold) => {
     const measure = measureAt(threshold, words, others)
@@ -99,5 +99,5 @@ export function chooseThreshold(words: readonly ScoredClip[], others: readonly S
     return measure.falseRejectPercent / limits.falseRejectPercent + accepts / Math.max(0.05, measure.hours + similar * SIMILAR_S / 3600) / limits.falseAcceptsPerHour
   })
   const enough = Math.min(...costs) + GIVEN_AWAY
-  return Math.round(1000 * candidates.findLast((_, i) => costs[i]! <= enough)!) / 1000
+  return Math.round(1e5 * candidates.findLast((_, i) => costs[i]! <= enough)!) / 1e5
 }

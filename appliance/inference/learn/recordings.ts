@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, readFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { MtorError, toMtorError } from '../../contracts/errors.ts'
 import { folderOf, SILERO_MODEL, TrustedFiles } from '../../speech/models.ts'
 import { readMono } from '../../speech/sounds.ts'
@@ -12,6 +13,7 @@ import { RATE_HZ } from './features.ts'
 
 /** Prompts of a telephone exchange, one woman: Debian's asterisk-core-sounds-en-wav. */
 const PROMPTS = '/usr/share/asterisk/sounds/en_US_f_Allison'
+const PROMPTS_TEXT = '/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz'
 /** Several readers: Debian's pocketsphinx-testdata. */
 const READERS = ['/usr/share/pocketsphinx/test/data/librivox', '/usr/share/pocketsphinx/test/data/cards']
 const MAX_FILES = 3_000
@@ -33,10 +35,18 @@ export async function wavFiles(folder: string): Promise<Recording[]> {
   return files.slice(0, MAX_FILES).map((name) => ({ path: join(folder, name), person: name.includes('/') ? name.slice(0, name.indexOf('/')) : name }))
 }
 
-/** Recorded talk that Debian packages bring, where they are installed. */
-export async function installedTalk(): Promise<{ prompts: Recording[]; readers: Recording[] }> {
+/** What the prompts say, by file name without ending; empty where the package's documentation is not installed. */
+async function transcripts(): Promise<Map<string, string>> {
+  const text = await readFile(PROMPTS_TEXT).then((bytes) => gunzipSync(bytes).toString('utf8'), () => '')
+  return new Map([...text.matchAll(/^([\w/-]+): (.*)$/gm)].map(([, name, said]) => [name!, said!.toLowerCase()]))
+}
+
+/** Recorded talk that Debian packages bring, where they are installed; without the prompts in which `word` is said. */
+export async function installedTalk(word: string): Promise<{ prompts: Recording[]; readers: Recording[] }> {
   const of = async (folder: string) => existsSync(folder) ? wavFiles(folder).catch(() => []) : []
-  return { prompts: await of(PROMPTS), readers: (await Promise.all(READERS.map(of))).flat() }
+  const said = await transcripts()
+  const prompts = (await of(PROMPTS)).filter(({ path }) => said.get(relative(PROMPTS, path).replace(/\.wav$/, ''))?.includes(word.toLowerCase()) !== true)
+  return { prompts, readers: (await Promise.all(READERS.map(of))).flat() }
 }
 
 /** One sound of a file as talk. @throws MtorError AUDIO_INVALID */

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { MtorError } from '../../contracts/errors.ts'
 import { mulberry32 } from '../../contracts/random.ts'
 import { pick, toFloat, type Random } from './augment.ts'
-import { clipOf, example, noiseClip, wordPart, type Clip, type RawSound } from './clips.ts'
+import { clipOf, example, noiseClip, scrambled, wordPart, type Clip, type RawSound } from './clips.ts'
 import { RATE_HZ } from './features.ts'
 import { installedTalk, talkOf, wavFiles, WordFinder, type Recording } from './recordings.ts'
 import { findVoices, inParallel, speakAs, type SetName, type Speaker } from './voices.ts'
@@ -29,7 +29,7 @@ export interface Sets { train: Examples; validate: Examples; test: Examples; pla
 
 /** How many of each, for a full run and a quick one; what is synthesised takes 15 ms each. */
 const SIZES = {
-  full: { copies: 4, similarWords: 40, similarSaid: 420, common: 120, sentences: 90, rows: 160, validateWords: 80, validateSimilar: 110, validateSentences: 30, validateRows: 60, testWords: 100, testSimilar: 120, testSentences: 220, noiseS: 90 },
+  full: { copies: 4, similarWords: 40, similarSaid: 320, common: 60, sentences: 130, rows: 420, validateWords: 80, validateSimilar: 110, validateSentences: 30, validateRows: 60, testWords: 100, testSimilar: 120, testSentences: 220, noiseS: 90 },
   tiny: { copies: 2, similarWords: 6, similarSaid: 10, common: 8, sentences: 4, rows: 4, validateWords: 10, validateSimilar: 6, validateSentences: 2, validateRows: 2, testWords: 10, testSimilar: 6, testSentences: 4, noiseS: 5 },
   quick: { copies: 2, similarWords: 16, similarSaid: 60, common: 20, sentences: 16, rows: 24, validateWords: 24, validateSimilar: 24, validateSentences: 8, validateRows: 10, testWords: 30, testSimilar: 24, testSentences: 20, noiseS: 20 },
 }
@@ -107,7 +107,7 @@ async function addPeople(options: SetOptions, raw: Record<SetName, RawSound[]>, 
       if (options.onePerson) remarks.push('the recordings are of one person: training, validation and test share that voice')
     } finally { await finder.close() }
   }
-  const { prompts, readers } = await installedTalk()
+  const { prompts, readers } = await installedTalk(options.word)
   for (const recording of readers) raw.train.push(await talkOf(recording, 'people'))
   const limit = options.tiny ? 5 : options.quick ? 60 : prompts.length
   // Of the one voice of people that is on every machine, nothing is trained on: a third chooses the threshold, the rest tests.
@@ -121,7 +121,11 @@ function build(raw: Record<SetName, RawSound[]>, size: (typeof SIZES)['full'], r
   const talk = raw.train.filter(({ kind }) => kind === 'talk' || kind === 'people').map(({ samples }) => samples)
   const make = (set: SetName, copies: (sound: RawSound) => number, strength: number): Examples => {
     const words: Clip[] = [], others: Clip[] = []
-    for (const sound of raw[set]) for (let copy = copies(sound); copy > 0; copy--) (sound.part ? words : others).push(example(sound, random, talk, strength))
+    for (const sound of raw[set]) {
+      for (let copy = copies(sound); copy > 0; copy--) (sound.part ? words : others).push(example(sound, random, talk, strength))
+      // The same voice and microphone, and not the word: else what tells people from synthesisers would pass for the word.
+      if (sound.part) for (let copy = sound.human ? 4 : 1; copy > 0; copy--) others.push(example(scrambled(sound, random), random, talk, strength))
+    }
     others.push(noiseClip(size.noiseS, random))
     return { words, others }
   }

@@ -14,7 +14,7 @@ const WORDS_IN_BATCH = 24
 /** Of the others in a batch, how many are taken from those that were mistaken for the word most. */
 const HARD_IN_BATCH = 16
 const HARD_KEPT = 300
-const HARD_LOOKED_AT = 3_000
+const HARD_LOOKED_AT = 6_000
 const RATE = 1.5e-3
 const LAST_RATE = 1e-4
 const DROP = 0.2
