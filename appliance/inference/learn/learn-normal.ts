@@ -56,8 +56,9 @@ export async function learnNormal(options: NormalOptions, folder: string, progre
   const settings: NormalityOptions = { names: table.names, mean: [...mean], std: [...std], threshold: 0, ranges, graph: GRAPH }
   let measured: NormalMeasure, known: Draft['knownAnswers']
   try {
-    const errors = await errorsOf(ort, session, settings, sets.validate)
-    settings.threshold = MARGIN * quantile(errors, HELD_OUT)
+    const lasting: number[] = []
+    for (const stretch of sets.heldOut) lasting.push(...lowestOf(await errorsOf(ort, session, settings, stretch)))
+    settings.threshold = MARGIN * quantile(lasting, HELD_OUT)
     measured = await measure(ort, session, settings, table, sets, options.seed)
     const far = [...sets.validate[0]!].map((value, i) => i === 0 ? value + DEPARTURE_STD * std[0]! : value)
     known = []
@@ -75,15 +76,17 @@ export async function learnNormal(options: NormalOptions, folder: string, progre
   return { draft, measured, backend, tried, dropped: table.dropped, names: table.names, epochs: trained.epochs, loss: trained.loss, seconds: (performance.now() - startedMs) / 1000 }
 }
 
-interface Sets { train: Float32Array[]; validate: Float32Array[]; /** In stretches of readings that followed each other. */ test: { values: Float32Array; atMs: number }[][] }
+interface Sets { train: Float32Array[]; validate: Float32Array[]; /** The same as validate, by stretch. */ heldOut: Float32Array[][]; /** In stretches of readings that followed each other. */ test: { values: Float32Array; atMs: number }[][] }
 
 /** Of each five stretches of time three train, one gives the threshold, one is measured on. */
 function divide({ rows }: Table): Sets {
-  const sets: Sets = { train: [], validate: [], test: [] }
+  const sets: Sets = { train: [], validate: [], heldOut: [], test: [] }
   for (let stretch = 0; stretch < STRETCHES; stretch++) {
     const part = rows.slice(Math.floor(stretch * rows.length / STRETCHES), Math.floor((stretch + 1) * rows.length / STRETCHES))
-    if (stretch % 5 === 2) sets.validate.push(...part.map(({ values }) => values))
-    else if (stretch % 5 === 4) sets.test.push(part)
+    if (stretch % 5 === 2) {
+      sets.heldOut.push(part.map(({ values }) => values))
+      sets.validate.push(...sets.heldOut.at(-1)!)
+    } else if (stretch % 5 === 4) sets.test.push(part)
     else sets.train.push(...part.map(({ values }) => values))
   }
   return sets
@@ -94,6 +97,9 @@ async function errorsOf(ort: Ort, session: InferenceSession, settings: Normality
   for (const row of rows) errors.push((await judge(ort, session, settings, [...row])).error)
   return errors
 }
+
+/** Only what lasts is told, so only that sets the threshold: the smallest error of each three readings in a row. */
+const lowestOf = (errors: readonly number[]) => errors.slice(PERSISTENCE - 1).map((_, i) => Math.min(...errors.slice(i, i + PERSISTENCE)))
 
 const alarms = (errors: readonly number[], threshold: number) => { const rule = new DepartureRule(threshold); return errors.filter((error) => rule.push(error) === 'departed').length }
 
