@@ -38,7 +38,7 @@ export const CODES = {
   MODEL_UNTRUSTED: { say: 'A model file is not the one I trust, so I will not use it.', hint: 'See: mtor models verify; bring it again with: mtor models pull NAME' },
   MODEL_UNAVAILABLE: { say: 'I cannot use that model just now.', hint: 'See the last fault with: mtor inference status' },
   MODEL_INVALID: { say: 'That model does not fit.', hint: 'The message names what its manifest or its files lack; see docs/11-models.md' },
-  POISON: { say: 'I will not try that picture or recording again: it has broken my model twice.', hint: 'The input is kept aside; see: mtor inference status' },
+  POISON: { say: 'I will not try that again. It has broken my model twice.', hint: 'The input is kept aside; see: mtor inference status' },
   NO_MAJORITY: { say: 'My models do not agree, so I do not know.', hint: 'See the dissenters in the event; ask again.' },
   DOWNLOAD_FAILED: { say: 'I could not fetch that.', hint: 'Check the network; asked again, it goes on where it was cut off.' },
   DISK_FULL: { say: 'My disk is full.', hint: 'Free some space; see: mtor status' },
