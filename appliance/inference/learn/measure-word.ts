@@ -83,7 +83,7 @@ export function measureAt(threshold: number, words: readonly ScoredClip[], other
 const SIMILAR_S = 60
 
 /** What may be given away of what is allowed in order to be further from a false accept: few people are in the validation set. */
-const GIVEN_AWAY = 0.35
+const GIVEN_AWAY = 0.2
 
 /**
  * The threshold for a word, from the validation set, both faults counted in units of what is allowed: the highest that does

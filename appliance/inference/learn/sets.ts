@@ -44,6 +44,8 @@ export async function gather(options: SetOptions, progress: (message: string) =>
   const half = SENTENCES.length / 2
   const talkTexts = { train: SENTENCES.slice(0, half), validate: SENTENCES.slice(0, half), test: SENTENCES.slice(half) }
   const raw: Record<SetName, RawSound[]> = { train: [], validate: [], test: [] }
+  // First: recordings that cannot be used are told before minutes are spent.
+  const remarks = await addPeople(options, raw, progress)
   const jobs: { set: SetName; kind: RawSound['kind']; text: string; speaker: Speaker }[] = []
   const add = (set: SetName, kind: RawSound['kind'], texts: readonly string[], count: number) => {
     // In turn, so that all voices and all texts come up evenly.
@@ -73,7 +75,6 @@ export async function gather(options: SetOptions, progress: (message: string) =>
   const lengths = raw.train.filter((s) => s.part).map((s) => (s.part!.to - s.part!.from) / RATE_HZ).sort((a, b) => a - b)
   const usualS = lengths[lengths.length >> 1] ?? 0
   if (usualS > MAX_WORD_S) throw new MtorError('USAGE', `“${options.word}” takes about ${usualS.toFixed(1)} s to say; what is learned is at most ${MAX_WORD_S} s long`, { hint: 'Take a shorter word.' })
-  const remarks = await addPeople(options, raw, progress)
   return build(raw, size, random, similar, remarks, progress)
 }
 

@@ -4,8 +4,11 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { systemClock } from '../../contracts/clock.ts'
 import { LearnedWords } from '../../speech/learned.ts'
+import type { FromSpeech } from '../../speech/messages.ts'
+import { SpeechPipeline } from '../../speech/pipeline.ts'
 import { concatenate, silence, synthesise } from '../../speech/sounds.ts'
 import { encodeWav } from '../../speech/wav.ts'
+import { Understander } from '../../understand/index.ts'
 import { ModelStore } from '../store/index.ts'
 import { learnWordInto, type LearnProgress } from './learner.ts'
 import type { WordOptions } from './messages.ts'
@@ -63,12 +66,24 @@ test.serial('a few examples make a model in the store; a real worker and the ear
   t.deepEqual(await heard(word, true), ['event marigold'])
   t.deepEqual(await heard(word, false), [], 'nothing is looked for while there is no voice')
   await ears!.close()
+
+  const understander = await Understander.load()
+  const messages: FromSpeech[] = []
+  const pipeline = await SpeechPipeline.load({
+    engine: 'auto', grammar: understander.speechGrammar(), completeness: (text) => understander.completeness(text), endSilenceMs: 240, maxSilenceMs: 900, answerWindowMs: 8_000,
+    modelsDir: join(folder, 'models'), learnedWords: [{ word: 'marigold', does: 'wake' }], emit: (message) => { messages.push(message) },
+  })
+  const command = concatenate([silence(1.2), await synthesise('marigold drive forward two metres', 'flite:slt'), silence(0.6)])
+  for (let at = 0; at < command.length; at += 512) await pipeline.push(command.subarray(at, at + 512), (at + 512) / 16)
+  await pipeline.flush()
+  pipeline.close()
+  t.deepEqual(messages.map((message) => message.kind === 'utterance' ? `${message.how}: ${message.text}` : message.kind), ['wake', 'command: drive forward two meters'], 'it works like the wake word')
 })
 
 test.serial('a word that is worse than its limits is refused with the figures, and the store stays as it was', async (t) => {
   const folder = await temporary(t)
   const store = storeIn(folder)
-  const error = await t.throwsAsync(learnWordInto({ ...OPTIONS, word: 'tamarind', epochs: 1, batches: 1, threshold: 0.999, limits: { falseRejectPercent: 5, falseAcceptsPerHour: 2 } }, { store, onProgress: () => {} }), { code: 'LEARN_FAILED' })
+  const error = await t.throwsAsync(learnWordInto({ ...OPTIONS, word: 'tamarind', examples: 10, epochs: 1, batches: 1, threshold: 0.999, limits: { falseRejectPercent: 5, falseAcceptsPerHour: 2 } }, { store, onProgress: () => {} }), { code: 'LEARN_FAILED' })
   t.regex(error!.message, /missed \d+\.\d % of the time \(limit 5 %\)/)
   t.false(store.list().some(({ name }) => name === 'word-tamarind'))
 })
