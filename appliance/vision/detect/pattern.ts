@@ -9,7 +9,7 @@ const MAX_VIEWS = 64
 /**
  * Draws a known answer's pictures: a gradient, discs, bars, checks, rings and stripes in all colours and sizes, with noise
  * over it. A unit of a network that is silent on a picture hides its weights from it, so each further view has a contrast and
- * a tint of its own: four small views wake more units than one picture of their area. Every machine draws the same bytes:
+ * a tint of its own: a few small views wake more units than one picture of their area. Every machine draws the same bytes:
  * each value is whole or the result of one rounding of IEEE 754.
  */
 export function drawPattern({ seed, widthPx, heightPx, views = 1 }: TestPattern): Pixels[] {
