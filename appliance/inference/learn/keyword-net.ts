@@ -45,8 +45,8 @@ export class KeywordNet {
 
   get variables(): Variable[] { return [...this.#kernels, ...this.#biases] }
 
-  /** [n, 98, 40] → logits [n]. `drop`: part of the last features that is left out while training. */
-  forward(input: Tensor3D, drop = 0): Tensor {
+  /** [n, 98, 40] → logits [n]. `drop`: part of the last features that is left out while training, chosen by `seed`. */
+  forward(input: Tensor3D, drop = 0, seed = 0): Tensor {
     const tf = this.#tf
     const n = input.shape[0]
     let x: Tensor = input
@@ -61,7 +61,7 @@ export class KeywordNet {
       x = this.#convolve(x, step, layer++)
     }
     let last = tf.max(x, 1)
-    if (drop > 0) last = tf.mul(last, tf.div(tf.cast(tf.greaterEqual(tf.randomUniform(last.shape), drop), 'float32'), 1 - drop))
+    if (drop > 0) last = tf.mul(last, tf.div(tf.cast(tf.greaterEqual(tf.randomUniform(last.shape, 0, 1, 'float32', seed), drop), 'float32'), 1 - drop))
     return tf.reshape(tf.add(product(tf, last, this.#kernels[layer]!), this.#biases[layer]!), [n])
   }
 

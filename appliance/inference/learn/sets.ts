@@ -65,13 +65,15 @@ export async function gather(options: SetOptions, progress: (message: string) =>
   add('train', 'talk', Array.from({ length: size.rows }, row), size.rows)
   add('validate', 'talk', Array.from({ length: size.validateRows }, row), size.validateRows)
   let said = 0
-  await inParallel(jobs, Math.max(2, availableParallelism()), async ({ set, kind, text, speaker }, index) => {
+  const sounds = await inParallel(jobs, Math.max(2, availableParallelism()), async ({ kind, text, speaker }, index): Promise<RawSound> => {
     const manner = mulberry32(options.seed * 7919 + index)
     const samples = toFloat(await speakAs(text, speaker, { speed: 0.75 + 0.55 * manner(), pitch: manner(), accent: Math.floor(manner() * 8) }))
     const part = wordPart(samples)
-    raw[set].push({ kind, source: `${speaker.engine}:${speaker.voice} “${text}”`, human: false, samples, ...kind === 'word' ? { part } : {} })
     if (++said % 100 === 0) progress(`synthesised ${said} of ${jobs.length}`)
+    return { kind, source: `${speaker.engine}:${speaker.voice} “${text}”`, human: false, samples, ...kind === 'word' ? { part } : {} }
   })
+  // In the order of the jobs, not of their ends: the same seed then gives the same examples.
+  for (const [index, sound] of sounds.entries()) raw[jobs[index]!.set].push(sound)
   const lengths = raw.train.filter((s) => s.part).map((s) => (s.part!.to - s.part!.from) / RATE_HZ).sort((a, b) => a - b)
   const usualS = lengths[lengths.length >> 1] ?? 0
   if (usualS > MAX_WORD_S) throw new MtorError('USAGE', `“${options.word}” takes about ${usualS.toFixed(1)} s to say; what is learned is at most ${MAX_WORD_S} s long`, { hint: 'Take a shorter word.' })
@@ -93,7 +95,8 @@ async function addPeople(options: SetOptions, raw: Record<SetName, RawSound[]>, 
     const people = [...new Set(recordings.map(({ person }) => person))]
     return recordings.map((recording) => ({ recording, set: setFor(people.indexOf(recording.person)) }))
   }
-  if (options.from !== undefined) {
+  if (options.from === undefined) remarks.push('learned from synthesised voices only, and measured on them: it will miss people far more often; record some (--record, --from)')
+  else {
     const finder = await WordFinder.open()
     try {
       let used = 0

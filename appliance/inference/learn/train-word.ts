@@ -98,8 +98,9 @@ async function step(tf: Tf, net: KeywordNet, optimizer: import('@tensorflow/tfjs
     normaliseWindow(spot.clip.bands, spot.start, data, i * WINDOW)
     hide(data, i * WINDOW, random)
   }
+  const dropSeed = 1 + Math.floor(2 ** 31 * random())
   const cost = tf.tidy(() => optimizer.minimize(() => {
-    const logits = net.forward(tf.tensor3d(data, [BATCH, WINDOW_FRAMES, BANDS]), DROP)
+    const logits = net.forward(tf.tensor3d(data, [BATCH, WINDOW_FRAMES, BANDS]), DROP, dropSeed)
     return tf.losses.sigmoidCrossEntropy(tf.tensor1d(labels), logits as Tensor1D) as Scalar
   }, true, net.variables)!)
   const [value] = await cost.data()
