@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { ManualClock, systemClock } from '../../contracts/clock.ts'
+import { MtorError } from '../../contracts/errors.ts'
 import type { SystemEventInput } from '../../contracts/events.ts'
 import { mulberry32 } from '../../contracts/random.ts'
 import type { Manifest } from '../manifest.ts'
@@ -88,7 +89,7 @@ test('a watch without a model does nothing, and one whose model fails says so on
   const events: SystemEventInput[] = []
   const clock = new ManualClock()
   let manifests: Manifest[] = []
-  const inference: Pick<Inference, 'run'> = { run: () => Promise.reject(Object.assign(new Error('away'), { code: 'MODEL_UNAVAILABLE' })) }
+  const inference: Pick<Inference, 'run'> = { run: () => Promise.reject(new MtorError('MODEL_UNAVAILABLE', 'away')) }
   const watch = new NormalityWatch({ inference, library: { list: () => manifests }, clock, onEvent: (event) => { events.push(event) } })
   watch.start()
   watch.push({ a: 1 })
