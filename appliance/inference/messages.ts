@@ -22,7 +22,8 @@ export interface PlainError { code: string; message: string; data?: Record<strin
 export interface Proof {
   /** Index in the manifest's knownAnswers. */
   index: number
-  output: unknown
+  /** Left out where the digest alone was asked for. */
+  output?: unknown
   /** Of the raw outputs of the graph: equal runs on one provider give equal digests where the provider is deterministic. */
   digest?: string
 }

@@ -20,6 +20,8 @@ export interface LoadedTask<T extends TaskName> {
   run(input: Tasks[T]['input']): Promise<Tasks[T]['output']>
   /** Digest of the raw outputs of the last run; undefined where the engine gives none. */
   digest?(): Proof['digest']
+  /** The digest that a run of this input has, without the work of making an output of it. */
+  digestOf?(input: Tasks[T]['input']): Promise<Proof['digest']>
   close(): Promise<void>
 }
 

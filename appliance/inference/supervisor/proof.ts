@@ -28,9 +28,10 @@ export function judgeProof(manifest: Manifest, reference: Reference, proof: Proo
   if (!proof) return 'no proof came with the answer'
   const known = manifest.knownAnswers[proof.index]
   if (!known) return `there is no known answer ${proof.index}`
-  const wrong = difference(manifest.task as TaskName, known.output, proof.output, known.input)
-  if (wrong !== undefined) return `known answer ${proof.index}: ${wrong}`
   const digest = reference.digests[proof.index]
-  if (digest !== undefined && proof.digest !== digest) return `known answer ${proof.index}: its raw outputs are not those of the load`
-  return undefined
+  // The same bits again: then what is made of them is what the load was judged by.
+  if (digest !== undefined && proof.digest === digest) return undefined
+  const wrong = proof.output === undefined ? undefined : difference(manifest.task as TaskName, known.output, proof.output, known.input)
+  if (wrong === undefined && digest === undefined) return proof.output === undefined ? `known answer ${proof.index}: nothing came to judge it by` : undefined
+  return `known answer ${proof.index}: ${wrong ?? 'its raw outputs are not those of the load'}`
 }

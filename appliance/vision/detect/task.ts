@@ -47,6 +47,12 @@ class Detector implements LoadedTask<'detect'> {
   /** Only when asked for: hashing the outputs for a photograph takes as long as reading them. */
   digest(): string | undefined { return this.#outputs && digestTensors(this.#outputs) }
 
+  async digestOf(input: Input): Promise<string | undefined> {
+    if (typeof input.image === 'string') return undefined
+    const { views, placement } = this.#place(input.image)
+    return digestTensors(await this.#infer(views, placement))
+  }
+
   async close(): Promise<void> { await this.#open.session.release() }
 
   async #photograph({ minScore, sizePx, annotate: file }: Input, path: string): Promise<Output> {
@@ -60,6 +66,12 @@ class Detector implements LoadedTask<'detect'> {
 
   /** Detections are those of the first view; the summary and the digest are of all. */
   async #pattern({ minScore }: Input, pattern: TestPattern): Promise<Output> {
+    const { views, placement } = this.#place(pattern)
+    const outputs = await this.#infer(views, placement)
+    return { ...this.#output(firstOf(outputs), placement, views[0]!, minScore), summary: summarise(outputs) }
+  }
+
+  #place(pattern: TestPattern): { views: Pixels[]; placement: Placement } {
     const key = JSON.stringify(pattern)
     if (this.#drawn?.key !== key) this.#drawn = { key, views: drawPattern(pattern) }
     const { views } = this.#drawn
@@ -67,8 +79,7 @@ class Detector implements LoadedTask<'detect'> {
     const placement = placeAsIs(first, this.#fixed, this.#options)
     if (first.width > placement.width || first.height > placement.height) throw new MtorError('MODEL_INVALID', `a test pattern of ${first.width} × ${first.height} does not fit the input of ${placement.width} × ${placement.height}`)
     if (views.length > 1 && this.#fixed.batch !== undefined) throw new MtorError('MODEL_INVALID', `the graph takes one picture at a time, so its test patterns have one view; got ${views.length}`)
-    const outputs = await this.#infer(views, placement)
-    return { ...this.#output(firstOf(outputs), placement, first, minScore), summary: summarise(outputs) }
+    return { views, placement }
   }
 
   async #infer(contents: readonly Pixels[], placement: Placement): Promise<RawOutputs> {
