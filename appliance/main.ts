@@ -78,7 +78,7 @@ async function main(config: Config): Promise<void> {
   let conversation: Conversation | undefined
   let thinking: Thinking | undefined
   const sequenceNames = Object.keys(config.sequences)
-  const host = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, clock, hub, onMessage: (message) => conversation?.onSpeech(message), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false) }) : undefined
+  const host = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, models: { modelsDir: config.inference.modelsDir, ...(config.inference.copyDir === undefined ? {} : { copyDir: config.inference.copyDir }) }, clock, hub, onMessage: (message) => conversation?.onSpeech(message), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false) }) : undefined
   await host?.start()
   parts.add('speech', () => host?.stop())
 

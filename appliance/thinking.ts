@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { join, resolve } from 'node:path'
-import { PROJECT_DIR } from './config/load.ts'
+import { join } from 'node:path'
 import type { Config } from './config/schema.ts'
 import type { Clock } from './contracts/clock.ts'
 import type { Hub } from './contracts/hub.ts'
@@ -46,9 +45,7 @@ export class Thinking {
     const { config, hub, clock, values } = options
     this.#o = options
     const onEvent: Hub['system'] = (event) => hub.system(event)
-    const fromProject = (path: string) => resolve(PROJECT_DIR, path)
-    const { modelsDir, copyDir, scrubPeriodMs } = config.inference
-    const store = this.store = new ModelStore({ modelsDir: fromProject(modelsDir), ...(copyDir === undefined ? {} : { copyDir: fromProject(copyDir) }), clock, onEvent, scrubPeriodMs })
+    const store = this.store = new ModelStore({ ...config.inference, clock, onEvent })
     this.inference = new InferenceSupervisor({ config: config.inference, library: store, clock, onEvent, onProvider: (info) => this.#chosen(info), stateDir: config.stateDir, cores: availableParallelism() })
     this.governor = new Governor({ config: config.governor, clock, onEvent })
     const labels = () => { try { return store.manifest(config.vision.detector).options.labels as string[] | undefined } catch { return undefined } }

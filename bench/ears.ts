@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { makeConfig, PROJECT_DIR } from '../appliance/config/load.ts'
+import { join } from 'node:path'
+import { makeConfig } from '../appliance/config/load.ts'
 import { systemClock } from '../appliance/contracts/clock.ts'
 import { toMtorError } from '../appliance/contracts/errors.ts'
 import { InferenceSupervisor } from '../appliance/inference/index.ts'
@@ -51,7 +51,7 @@ class Models {
   constructor(folder: string, modelsDir = 'models') {
     const { inference: config } = makeConfig({ inference: { modelsDir } })
     this.#file = join(folder, 'sound.wav')
-    this.#library = new ModelStore({ modelsDir: resolve(PROJECT_DIR, config.modelsDir), clock: systemClock, onEvent: () => {}, scrubPeriodMs: config.scrubPeriodMs })
+    this.#library = new ModelStore({ ...config, clock: systemClock, onEvent: () => {} })
     this.#supervisor = new InferenceSupervisor({ config, library: this.#library, clock: systemClock, onEvent: () => {}, stateDir: folder, cores: cpus().length })
   }
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { join, resolve } from 'node:path'
-import { inStateDir, PROJECT_DIR } from '../config/load.ts'
+import { inStateDir } from '../config/load.ts'
 import { systemClock } from '../contracts/clock.ts'
 import { MtorError } from '../contracts/errors.ts'
 import { table } from '../gateway/table.ts'
@@ -46,9 +46,8 @@ const whole = (flag: string, text: string, low: number, high: number) => {
 
 async function openStore(context: CliContext): Promise<ModelStore> {
   const { ModelStore } = await import('../inference/store/index.ts')
-  const { modelsDir, copyDir, scrubPeriodMs } = context.config().inference
   return new ModelStore({
-    modelsDir: resolve(PROJECT_DIR, modelsDir), copyDir: copyDir === undefined ? undefined : resolve(PROJECT_DIR, copyDir), clock: systemClock, scrubPeriodMs,
+    ...context.config().inference, clock: systemClock,
     onEvent: ({ name, message, severity }) => { if (!context.json() && severity !== 'info') process.stderr.write(`${name}: ${message}\n`) },
   })
 }

@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
 import { resolve } from 'node:path'
-import { PROJECT_DIR } from '../config/load.ts'
 import { systemClock } from '../contracts/clock.ts'
 import { MtorError, toMtorError } from '../contracts/errors.ts'
 import { EXIT } from '../gateway/exit-codes.ts'
@@ -95,9 +94,8 @@ export function addModelsCommands(program: Command, context: CliContext): void {
 
 async function open(context: CliContext): Promise<ModelStore> {
   const { ModelStore } = await import('../inference/store/index.ts')
-  const { modelsDir, copyDir, scrubPeriodMs } = context.config().inference
   return new ModelStore({
-    modelsDir: resolve(PROJECT_DIR, modelsDir), copyDir: copyDir === undefined ? undefined : resolve(PROJECT_DIR, copyDir), clock: systemClock, scrubPeriodMs,
+    ...context.config().inference, clock: systemClock,
     onEvent: ({ name, message, severity }) => { if (!context.json() && severity !== 'info') process.stderr.write(`${name}: ${message}\n`) },
   })
 }

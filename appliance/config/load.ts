@@ -42,6 +42,8 @@ export function makeConfig(input: unknown, baseDir: string = PROJECT_DIR): Confi
   const config = structuredClone(configValidator.assert(filled, 'CONFIG_INVALID', 'configuration')) as Config
   config.node ??= hostname().toLowerCase().replaceAll(/[^a-z0-9-]/g, '-').replace(/^-+/, '').slice(0, 63) || 'node'
   config.stateDir = resolve(baseDir, config.stateDir)
+  config.inference.modelsDir = resolve(PROJECT_DIR, config.inference.modelsDir)
+  if (config.inference.copyDir !== undefined) config.inference.copyDir = resolve(PROJECT_DIR, config.inference.copyDir)
   const [, pictures] = /^directory:(.+)$/.exec(config.vision.camera) ?? []
   if (pictures !== undefined) config.vision.camera = `directory:${resolve(baseDir, pictures)}`
   config.runDir = config.runDir ? resolve(baseDir, config.runDir) : join(config.stateDir, 'run')

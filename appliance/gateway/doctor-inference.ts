@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { PROJECT_DIR } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { systemClock } from '../contracts/clock.ts'
@@ -26,8 +26,7 @@ export async function examineInference(config: Config): Promise<Finding[]> {
 /** Reads every file of every model that is here. */
 async function models(config: Config): Promise<Finding[]> {
   const { ModelStore } = await import('../inference/store/index.ts')
-  const { modelsDir, copyDir, scrubPeriodMs } = config.inference
-  const store = new ModelStore({ modelsDir: resolve(PROJECT_DIR, modelsDir), copyDir: copyDir === undefined ? undefined : resolve(PROJECT_DIR, copyDir), clock: systemClock, onEvent: () => { /* Nothing is changed. */ }, scrubPeriodMs })
+  const store = new ModelStore({ ...config.inference, clock: systemClock, onEvent: () => { /* Nothing is changed. */ } })
   const verified = await store.verify()
   const named = (wanted: string) => verified.filter(({ state }) => state === wanted).map(({ model }) => model)
   const good = named('good')

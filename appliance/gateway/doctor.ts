@@ -28,7 +28,7 @@ export async function examine(config: Config, client: ControlClient): Promise<Fi
   const findings: Finding[] = [{ what: 'Node', state: Number(process.versions.node.split('.')[0]) >= 24 ? 'good' : 'missing', found: process.version }]
   findings.push(...await Promise.all(PROGRAMS.map(program)))
   const inference = examineInference(config)
-  findings.push(await models(), await soundCards('arecord', 'microphone'), await soundCards('aplay', 'loudspeaker'))
+  findings.push(await soundCards('arecord', 'microphone'), await soundCards('aplay', 'loudspeaker'))
   findings.push(...await inference)
   for (const device of config.devices) findings.push(devicePort(device.id, device.port))
   findings.push(disk(config.stateDir), { what: 'clock', state: systemClock.wallMs() === undefined ? 'note' : 'good', found: systemClock.wallMs() === undefined ? 'not known good' : new Date().toISOString() })
@@ -45,14 +45,6 @@ async function program({ name, args, package: pkg, why, essential }: (typeof PRO
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return { what: name, state: 'good', found: why }
     return { what: name, state: essential ? 'missing' : 'note', found: 'not installed', advice: `apt-get install ${pkg}` }
   }
-}
-
-async function models(): Promise<Finding> {
-  try {
-    const { checkModels } = await import('../speech/models.ts')
-    const report = await checkModels()
-    return report.ok ? { what: 'speech models', state: 'good', found: report.message } : { what: 'speech models', state: 'missing', found: report.message, advice: report.advice ?? 'npm ci' }
-  } catch (error) { return { what: 'speech models', state: 'missing', found: toMtorError(error).message, advice: toMtorError(error).hint } }
 }
 
 async function soundCards(command: 'arecord' | 'aplay', what: string): Promise<Finding> {

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { appendFileSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { makeConfig, PROJECT_DIR } from '../../appliance/config/load.ts'
+import { makeConfig } from '../../appliance/config/load.ts'
 import { systemClock as clock } from '../../appliance/contracts/clock.ts'
 import { MtorError } from '../../appliance/contracts/errors.ts'
 import type { InferenceStatus } from '../../appliance/inference/port.ts'
@@ -51,8 +51,8 @@ async function phase(context: MeasureContext, dir: string, files: Files, options
   const store = join(dir, 'models'), disk = join(dir, 'small')
   mkdirSync(disk, { recursive: true })
   const { modelsDir } = makeConfig({}).inference
-  cpSync(join(PROJECT_DIR, modelsDir, DETECTOR), join(store, DETECTOR), { recursive: true })
-  cpSync(join(PROJECT_DIR, modelsDir, 'copy', DETECTOR), join(store, 'copy', DETECTOR), { recursive: true })
+  cpSync(join(modelsDir, DETECTOR), join(store, DETECTOR), { recursive: true })
+  cpSync(join(modelsDir, 'copy', DETECTOR), join(store, 'copy', DETECTOR), { recursive: true })
   const { good, modelFile, copyFile } = modelFiles(dir, store)
   const pictures = photographs().slice(0, PICTURES).map(({ file }) => file)
   if (pictures.length === 0) throw new MtorError('NOT_FOUND', 'no photographs are installed', { hint: 'apt-get install python3-skimage opencv-doc' })
