@@ -18,6 +18,8 @@ export interface KeeperOptions<Out, In> {
   file: string
   env: Record<string, string>
   execArgv?: readonly string[]
+  /** Above 0 it yields to the core where processors are short: whatever it does, the bus goes on. @see nice(1) */
+  niceness?: number
   /** A child that worked this long was healthy: its end is the first again; left out: 10 s. */
   healthyMs?: number
   clock: Clock
@@ -112,8 +114,8 @@ export class Keeper<Out extends object, In> {
   }
 
   #fork(): void {
-    const { file, env, execArgv = [], onStart, onMessage } = this.#o
-    const [execPath, args] = tied(process.execPath, execArgv)
+    const { file, env, execArgv = [], niceness, onStart, onMessage } = this.#o
+    const [execPath, args] = niceness === undefined ? tied(process.execPath, execArgv) : tied('nice', ['-n', String(niceness), process.execPath, ...execArgv])
     let started: ChildProcess
     // An own session: Ctrl-C in a terminal is for the core, which then ends the child in order.
     try { started = fork(file, [], { execPath, execArgv: args, detached: true, serialization: 'advanced', stdio: ['ignore', 'ignore', 'pipe', 'ipc'], env: { ...process.env, ...env } }) } catch (error) {

@@ -37,13 +37,13 @@ export class Bench {
    * Sets up the bench named by MTOR_BENCH, or `host`. @param options.speedFactor how much faster than life a simulated
    * rover moves (a real one takes its time) @throws MtorError CONFIG_INVALID for a bench file that is wrong
    */
-  static async open(options: { speedFactor?: number } = {}): Promise<Bench> {
+  static async open(options: { speedFactor?: number; settings?: Record<string, unknown> } = {}): Promise<Bench> {
     const file = join(import.meta.dirname, '..', 'benches', `${process.env.MTOR_BENCH ?? 'host'}.yaml`)
     const { name } = benchFile.assert(parse(readFileSync(file, 'utf8')), 'CONFIG_INVALID', file)
     const bench = new Bench(name, { speedFactor: options.speedFactor ?? 1 })
     try {
       const { port } = await bench.#controller.start()
-      bench.#appliance = new Appliance(bench.dir, { devices: [{ id: 'rover', driver: 'rover', port }], log: { level: 'debug' }, speech: { device: 'none', speak: { device: `file:${join(bench.dir, 'replies')}` } } })
+      bench.#appliance = new Appliance(bench.dir, { devices: [{ id: 'rover', driver: 'rover', port }], log: { level: 'debug' }, speech: { device: 'none', speak: { device: `file:${join(bench.dir, 'replies')}` } }, ...options.settings })
       await bench.#appliance.start()
       await bench.#appliance.hearing()
     } catch (error) { await bench.close(); throw error }

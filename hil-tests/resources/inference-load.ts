@@ -1,6 +1,7 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { appendFileSync } from 'node:fs'
-import { basename } from 'node:path'
-import { connectAsync, type MqttClient } from 'mqtt'
+import { basename, join } from 'node:path'
 import { systemClock as clock } from '../../appliance/contracts/clock.ts'
 import { toMtorError } from '../../appliance/contracts/errors.ts'
 import { topicsOf } from '../../appliance/contracts/topics.ts'
@@ -8,7 +9,6 @@ import type { Answer } from '../../appliance/inference/port.ts'
 import type { Appliance } from './appliance.ts'
 
 export const DETECTOR = 'centernet-coco'
-const ECHO_PERIOD_MS = 20
 /** One look at a picture, with waiting for a worker that has to be started again. */
 const DEADLINE_MS = 8_000
 
@@ -49,37 +49,20 @@ export class DetectLoad {
   }
 }
 
-/** Round trips over the broker, 50 a second: what a client of the bus feels. */
+/** Round trips over the broker, 50 a second, from a process of its own: what a client of the bus feels, whatever the campaign is at. */
 export class EchoLoad {
-  readonly #o: { url: string; realm: string; logFile: string }
-  #client: MqttClient | undefined
-  #timer: NodeJS.Timeout | undefined
-  #lines: string[] = []
-  constructor(options: { url: string; realm: string; logFile: string }) { this.#o = options }
-
-  async start(): Promise<void> {
-    const { url, realm } = this.#o
-    const topic = `${topicsOf(realm).root}/app/echo`
-    const client = this.#client = await connectAsync(url, { clientId: 'echo', reconnectPeriod: 100 })
-    client.on('error', () => { /* The library connects again. */ })
-    await client.subscribeAsync(topic)
-    client.on('message', (_, payload) => {
-      const at = Number(payload.toString())
-      this.#lines.push(JSON.stringify({ at, ms: clock.monoMs() - at }))
-      if (this.#lines.length >= 100) this.#flush()
-    })
-    this.#timer = setInterval(() => { client.publish(topic, String(clock.monoMs())) }, ECHO_PERIOD_MS)
+  readonly #child: ChildProcess
+  constructor({ url, realm, logFile }: { url: string; realm: string; logFile: string }) {
+    this.#child = fork(join(import.meta.dirname, 'echo-client.ts'), [url, topicsOf(realm).root, logFile], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   }
 
-  #flush(): void {
-    if (this.#lines.length > 0) appendFileSync(this.#o.logFile, `${this.#lines.join('\n')}\n`)
-    this.#lines = []
-  }
+  /** Resolves when it is connected. */
+  async start(): Promise<void> { await once(this.#child, 'message') }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer)
-    await this.#client?.endAsync(true)
-    this.#client = undefined
-    this.#flush()
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    const gone = once(this.#child, 'exit')
+    this.#child.disconnect()
+    await gone
   }
 }

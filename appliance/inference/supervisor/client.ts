@@ -15,6 +15,8 @@ const START_MS = 30_000
 const POLL_MS = 40
 /** A worker takes what it is given before it does any work: without that for so long it hangs. Far more than scheduling delays. */
 export const TAKE_MS = 300
+/** A worker has what the core, the ears and the drivers leave: without that its busy loop is felt on the bus. */
+const NICENESS = 5
 /** While at it, a worker may take this many times its ceiling; beyond that it endangers the board. */
 const WILD = 2
 
@@ -102,7 +104,7 @@ export class WorkerClient {
     this.group = options.group
     this.lastUsedMs = options.clock.monoMs()
     this.#keeper = new Keeper<ToWorker, FromWorker>({
-      file: options.file, clock: options.clock, healthyMs: HEALTHY_MS, env: { MALLOC_ARENA_MAX: '2' }, execArgv: ['--max-old-space-size=256'], shutdown: { kind: 'shutdown' },
+      file: options.file, clock: options.clock, healthyMs: HEALTHY_MS, env: { MALLOC_ARENA_MAX: '2' }, execArgv: ['--max-old-space-size=256'], niceness: NICENESS, shutdown: { kind: 'shutdown' },
       onStart: (pid) => this.#onStart(pid),
       onMessage: (message) => this.#receive(message),
       onGone: ({ reason, planned }) => {
