@@ -81,19 +81,3 @@ export async function trustedFolder(model: PinnedModel, options: SpeechModelOpti
     } catch (error) { throw toMtorError(error).code === 'MODEL_UNTRUSTED' ? error : first }
   }
 }
-
-/** For the doctor: which speech files are here and are the right ones. */
-export async function checkModels(options: SpeechModelOptions = {}): Promise<{ ok: boolean; message: string; advice?: string }> {
-  const arm64 = process.arch === 'arm64'
-  const away: string[] = []
-  for (const model of [SILERO_MODEL, VOSK_MODEL, arm64 ? VOSK_LIBRARY_ARM64 : VOSK_LIBRARY]) {
-    try {
-      const folder = await trustedFolder(model, options)
-      if (model.npmPackage !== undefined && folder !== folderOf(model)) away.push(model.name)
-    } catch (error) {
-      const { message, hint } = toMtorError(error)
-      return { ok: false, message: arm64 && model === VOSK_LIBRARY_ARM64 ? `${message}; without it PocketSphinx listens` : message, advice: hint }
-    }
-  }
-  return { ok: true, message: away.length === 0 ? 'Vosk, its English model and Silero VAD are here and are the tested ones' : `they are right, but ${away.join(', ')} only in the store's copy: npm ci puts the installed one right` }
-}
