@@ -28,9 +28,13 @@ export const INFERENCE_FAULTS: readonly InferenceFault[] = [
   {
     kind: 'memory leak', weight: 2, outage: false,
     async inject(v) {
-      // In steps, as leaks are: one allocation of all of it would be a hang.
-      let what: Record<string, unknown> | undefined
-      for (let i = 0; i < 6; i++) { what ??= await innerFault(v, LEAK); if (i > 0) await innerFault(v, LEAK).catch(() => {}); await new Promise((done) => setTimeout(done, 150)) }
+      // In steps, as leaks are: one allocation of all of it would be a hang. Into one process only: a second that is lost on
+      // the same picture would rightly make that picture a poison.
+      const what = await innerFault(v, LEAK)
+      for (let i = 1; i < 6 && what; i++) {
+        await new Promise((done) => setTimeout(done, 150))
+        if ((await activeWorker(v))?.pid === what.pid) await innerFault(v, LEAK).catch(() => {})
+      }
       return what
     },
   },
