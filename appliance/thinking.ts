@@ -62,7 +62,7 @@ export class Thinking {
 
   async start(): Promise<void> {
     this.store.start()
-    this.inference.start()
+    await this.inference.start()
     this.governor.onChange((throttle) => this.inference.throttle(throttle))
     this.governor.start()
     this.#normality.start()

@@ -37,7 +37,7 @@ export default inference
 async function supervised<R>(model: TrustedModel, config: Record<string, unknown>, cores: number, work: (supervisor: InferenceSupervisor) => Promise<R>): Promise<R> {
   const stateDir = mkdtempSync(join(tmpdir(), 'mtor-bench-inference-'))
   const supervisor = new InferenceSupervisor({ config: makeConfig({ inference: { providers: ['cpu'], ...config } }).inference, library: { list: () => [model.manifest], trusted: async () => model }, clock, onEvent: () => {}, stateDir, cores })
-  supervisor.start()
+  await supervisor.start()
   try { return await work(supervisor) } finally { await supervisor.stop(); rmSync(stateDir, { recursive: true, force: true }) }
 }
 
