@@ -63,7 +63,7 @@ export interface Answer<T extends TaskName> {
   queuedMs: number
   /** In the worker, ms. */
   runMs: number
-  /** More than 1 after a worker was lost on it. */
+  /** Runs that it took: more than 1 after a worker was lost on it, and in a vote. */
   attempts: number
   vote?: { asked: number; agreed: number; dissenters: string[] }
 }
