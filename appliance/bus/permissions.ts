@@ -5,11 +5,13 @@ import type { Role } from '../contracts/intents.ts'
 /** A role, or a role only where the first `+` of the topic is the client's own name. */
 type Grant = Role | `${Role}:own`
 /** What the bus does with a message that may be published: passes it on as it is, checks it first, or takes it itself. */
-export type Handling = 'route' | 'json' | 'nodeState' | 'submit' | 'stop' | 'command'
+export type Handling = 'route' | 'json' | 'nodeState' | 'submit' | 'stop' | 'command' | 'offer' | 'claim' | 'work'
 interface Row { topic: string; handling: Handling; publish: readonly Grant[]; subscribe: readonly Grant[] }
 
 const ALL: readonly Role[] = ['operator', 'flow', 'device', 'worker', 'observer']
 const ACTING: readonly Role[] = ['operator', 'flow', 'device', 'worker']
+/** Who may carry out intents; only under its own client id, which is looked at when the message is taken. */
+const HANDLING: readonly Role[] = ['operator', 'flow']
 const WATCHING: readonly Role[] = ['operator', 'flow', 'observer']
 
 /**
@@ -21,6 +23,13 @@ export const TOPICS: readonly Row[] = [
   { topic: 'intent/submit', handling: 'submit', publish: ACTING, subscribe: WATCHING },
   { topic: 'intent/+/receipt', handling: 'route', publish: [], subscribe: ALL },
   { topic: 'intent/+/event', handling: 'route', publish: [], subscribe: ALL },
+  { topic: 'intent/+/task', handling: 'route', publish: [], subscribe: WATCHING },
+  { topic: 'intent/+/claim', handling: 'claim', publish: HANDLING, subscribe: WATCHING },
+  { topic: 'intent/+/grant', handling: 'route', publish: [], subscribe: WATCHING },
+  { topic: 'intent/+/work', handling: 'work', publish: HANDLING, subscribe: WATCHING },
+  { topic: 'handler/+/offer', handling: 'offer', publish: HANDLING, subscribe: WATCHING },
+  { topic: 'handler/+/receipt', handling: 'route', publish: [], subscribe: WATCHING },
+  { topic: 'catalogue', handling: 'route', publish: [], subscribe: ALL },
   { topic: 'client/+/receipt', handling: 'route', publish: [], subscribe: [...WATCHING, 'device:own', 'worker:own'] },
   { topic: 'node/+/state', handling: 'nodeState', publish: ['worker:own'], subscribe: ALL },
   { topic: 'node/+/telemetry/+', handling: 'json', publish: ['worker:own'], subscribe: ALL },

@@ -2,6 +2,7 @@ import Type, { type TSchema } from 'typebox'
 import { CODES } from './codes.ts'
 import { Envelope, NodeName, PROTOCOL_VERSION, Receipt, IntentId } from './envelope.ts'
 import { IntentEvent, SEVERITIES, SystemEvent } from './events.ts'
+import { Claim, Grant, HandlerOffer, HandlerReceipt, RealmCatalogue, Task, Work } from './handlers.ts'
 import { INTENTS, ROLES, type IntentDefinition } from './intents.ts'
 import { ModelProvider, NodeState, NodeTelemetry, RoverState } from './telemetry.ts'
 import { topicsOf } from './topics.ts'
@@ -12,7 +13,7 @@ export interface TopicRights { topic: string; publish: readonly string[]; subscr
 interface Channel { address: string; summary: string; message: string; qos: 0 | 1; retain?: boolean; parameters: Record<string, string> }
 
 const Anything = Type.Object({}, { additionalProperties: true })
-const DeviceRequest = Type.Object({}, { additionalProperties: true, description: 'A request to the appliance; a node that takes none answers NOT_FITTED: submit an intent instead' })
+const DeviceRequest = Type.Object({}, { additionalProperties: true, description: '{ command, args }: becomes the intent device.command, with all its checks; the answer is on the receipt topic of the client' })
 const StopRequest = Type.Object({}, { additionalProperties: true, description: 'The payload is not looked at: any stops, an empty one too' })
 
 const at = topicsOf('{realm}')
@@ -23,6 +24,13 @@ const CHANNELS: Record<string, Channel> = {
   intentSubmit: { address: at.submit, summary: 'Submit an intent. With QoS 1 the PUBACK says that it was answered on its receipt topic and, if accepted, is on stable storage', message: 'Envelope', qos: 1, parameters: {} },
   intentReceipt: { address: at.receipt('{intentId}'), summary: 'The answer to a submission', message: 'Receipt', qos: 1, parameters: { intentId: 'Id of the intent' } },
   intentEvent: { address: at.intentEvent('{intentId}'), summary: 'What becomes of an intent: accepted, started, progress, then exactly one final state', message: 'IntentEvent', qos: 1, parameters: { intentId: 'Id of the intent' } },
+  intentTask: { address: at.task('{intentId}'), summary: 'An intent that waits for a handler', message: 'Task', qos: 1, parameters: { intentId: 'Id of the intent' } },
+  intentClaim: { address: at.claim('{intentId}'), summary: 'A handler asks for an intent; it does not begin before the grant names it', message: 'Claim', qos: 1, parameters: { intentId: 'Id of the intent' } },
+  intentGrant: { address: at.grant('{intentId}'), summary: 'Which handler has an intent', message: 'Grant', qos: 1, parameters: { intentId: 'Id of the intent' } },
+  intentWork: { address: at.work('{intentId}'), summary: 'What its handler reports: progress, then once how it ended', message: 'Work', qos: 1, parameters: { intentId: 'Id of the intent' } },
+  handlerOffer: { address: at.handlerOffer('{clientId}'), summary: 'What a handler handles and declares, retained; its will says online: false; an empty message withdraws it', message: 'HandlerOffer', qos: 1, retain: true, parameters: { clientId: 'MQTT client id' } },
+  handlerReceipt: { address: at.handlerReceipt('{clientId}'), summary: 'What became of an offer', message: 'HandlerReceipt', qos: 1, parameters: { clientId: 'MQTT client id' } },
+  catalogue: { address: at.catalogue, summary: 'Intent types, devices and components to choose from, retained', message: 'RealmCatalogue', qos: 1, retain: true, parameters: {} },
   clientReceipt: { address: at.clientReceipt('{clientId}'), summary: 'Answers to what was too broken to have an id, or not allowed', message: 'Receipt', qos: 1, parameters: { clientId: 'MQTT client id' } },
   nodeState: { address: at.nodeState('{node}'), summary: 'State of a node, retained; the will says online: false', message: 'NodeState', qos: 1, retain: true, parameters: { node: NODE } },
   nodeTelemetry: { address: at.telemetry('{node}', '{packet}'), summary: 'Telemetry packets of a node', message: 'NodeTelemetry', qos: 0, parameters: { node: NODE, packet: 'Which packet, such as node' } },
@@ -35,7 +43,7 @@ const CHANNELS: Record<string, Channel> = {
   stop: { address: at.stop, summary: 'Emergency stop: acted on before anything else, not queued, not journalled first', message: 'StopRequest', qos: 0, parameters: {} },
 }
 
-const MESSAGES: Record<string, TSchema> = { Envelope, Receipt, IntentEvent, SystemEvent, NodeState, NodeTelemetry, DeviceState: RoverState, ModelProvider, DeviceRequest, StopRequest, Anything }
+const MESSAGES: Record<string, TSchema> = { Envelope, Receipt, IntentEvent, Task, Claim, Grant, Work, HandlerOffer, HandlerReceipt, RealmCatalogue, SystemEvent, NodeState, NodeTelemetry, DeviceState: RoverState, ModelProvider, DeviceRequest, StopRequest, Anything }
 
 /** `mtor/1/{realm}/node/{node}/state` as the table of rights writes it: `node/+/state`. */
 const relative = (address: string) => address.slice(`${at.root}/`.length).replaceAll(/\{\w+\}/g, '+')

@@ -43,6 +43,13 @@ export const CODES = {
   DOWNLOAD_FAILED: { say: 'I could not fetch that.', hint: 'Check the network; asked again, it goes on where it was cut off.' },
   DISK_FULL: { say: 'My disk is full.', hint: 'Free some space; see: mtor status' },
   LEARN_FAILED: { say: 'I could not learn that well enough.', hint: 'The message gives the figures; add examples and try again.' },
+  // Flows.
+  NO_HANDLER: { say: 'The flow for that is not running.', hint: 'Deploy or start the flow that handles it; see: mtor flows list' },
+  TYPE_TAKEN: { say: 'Another flow has that request already.', hint: 'Give the intent type another name.' },
+  SENTENCE_TAKEN: { say: 'That sentence already means something else.', hint: 'Word the sentence differently; see: mtor intents' },
+  NO_ANSWER: { say: 'I had no answer.', hint: 'Ask again, or allow more time for the answer.' },
+  FLOW_INVALID: { say: 'That flow has a mistake.', hint: 'See what is wrong with: mtor flows lint' },
+  FLOWS_DOWN: { say: 'My flows are down for a moment.', hint: 'They restart by themselves; see: mtor flows list' },
   // Seeing.
   CAMERA: { say: 'I cannot get a picture from the camera.', hint: 'Check the camera and vision.camera in the configuration; see: mtor doctor' },
   IMAGE_INVALID: { say: 'I cannot read that picture.', hint: 'Give a JPEG, PNG or WebP of at most 50 megapixels.' },

@@ -43,6 +43,10 @@ const optional = Type.Optional
 /** Sensors the box can be asked for; where each is read is decided by the skill. */
 export const SENSORS = ['battery', 'temperature', 'heading', 'distance', 'speed', 'humidity', 'pressure', 'light'] as const
 
+/** Kinds of answers to a question that is asked aloud: yes or no (true, false), a firm yes, one of some words, a quantity (SI units), or anything. */
+export const ANSWER_KINDS = ['yes-no', 'confirm', 'choice', 'length', 'angle', 'speed', 'duration', 'fraction', 'count', 'text'] as const
+export type AnswerKind = (typeof ANSWER_KINDS)[number]
+
 /** The first catalogue. A type named here whose skill is not installed answers NOT_FITTED. */
 export const INTENTS = [
   { type: 'drive.move', title: 'Drive a distance', policy: actuate, slots: slots({
@@ -82,18 +86,35 @@ export const INTENTS = [
   { type: 'weather.report', title: 'Weather here', policy: query, slots: slots({ place: optional(Type.String({ maxLength: 80 })) }) },
   { type: 'mail.send', title: 'Queue a mail', policy: { ...record, repeatable: false, hazardous: true }, slots: slots({
     to: Type.String({ minLength: 1, maxLength: 80 }), text: Type.String({ minLength: 1, maxLength: 4000 }) }) },
+  { type: 'speech.say', title: 'Say a sentence', policy: { ...query, ttlMs: 60_000, deadlineMs: 60_000 }, slots: slots({
+    text: Type.String({ minLength: 1, maxLength: 1000 }), interrupt: optional(Type.Boolean({ description: 'Cuts off what is being said' })) }) },
+  { type: 'speech.ask', title: 'Ask aloud and wait for the answer', policy: { ...query, repeatable: false, retries: 0, ttlMs: 60_000, deadlineMs: 180_000 }, slots: slots({
+    question: Type.String({ minLength: 1, maxLength: 500 }),
+    kind: oneOf(ANSWER_KINDS, 'What kind of answer is expected; confirm takes only a firm yes'),
+    values: optional(Type.Array(Type.String({ minLength: 1, maxLength: 40 }), { minItems: 1, maxItems: 50, description: 'Of a choice: the answers' })),
+    timeoutS: optional(Type.Number({ minimum: 2, maximum: 120, description: 'Left out: the usual answer window', 'x-unit': 's' })) }) },
+  { type: 'device.command', title: 'One command to one device', policy: { ...actuate, deviceKind: undefined }, slots: slots({
+    device: Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$', description: 'Id of the device in the configuration' }),
+    command: Type.String({ pattern: '^[a-z][a-zA-Z0-9-]{0,31}$', description: 'As its driver names it; see the catalogue' }),
+    args: optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Checked by the driver' })) }) },
   { type: 'time.tell', title: 'Time of day', policy: query, slots: slots({}) },
 ] as const satisfies readonly IntentDefinition[]
 
 export type IntentType = (typeof INTENTS)[number]['type']
 
-const byType = new Map<string, IntentDefinition>(INTENTS.map((definition) => [definition.type, definition]))
-/** The definition of a type, or undefined. */
-export const intentDefinition = (type: string): IntentDefinition | undefined => byType.get(type)
+const builtIn = new Map<string, IntentDefinition>(INTENTS.map((definition) => [definition.type, definition]))
+let declared: ReadonlyMap<string, IntentDefinition> = new Map()
+/** The definition of a type, built in or declared by a handler, or undefined. */
+export const intentDefinition = (type: string): IntentDefinition | undefined => builtIn.get(type) ?? declared.get(type)
+export const isBuiltIn = (type: string): type is IntentType => builtIn.has(type)
+/** From now on these types are known beside the built-in ones, in this process; it takes the place of what was declared before. */
+export function declareIntents(definitions: readonly IntentDefinition[]): void { declared = new Map(definitions.filter(({ type }) => !builtIn.has(type)).map((definition) => [definition.type, definition])) }
+/** Every type: the built-in ones, then those that are declared. */
+export const allIntents = (): readonly IntentDefinition[] => [...builtIn.values(), ...declared.values()]
 
 /** True when this very request must be confirmed by the operator. */
 export function isHazardous(type: string, slotValues: Record<string, unknown>): boolean {
-  const hazardous = byType.get(type)?.policy.hazardous ?? false
+  const hazardous = intentDefinition(type)?.policy.hazardous ?? false
   return typeof hazardous === 'boolean' ? hazardous : Object.entries(hazardous).every(([slot, value]) => slotValues[slot] === value)
 }
 

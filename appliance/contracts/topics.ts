@@ -21,6 +21,16 @@ export function topicsOf(realm: string) {
     workerHealth: (worker: string) => `${root}/worker/${worker}/health`,
     /** Which execution provider runs a model, as proven (retained). */
     inferenceProvider: (model: string) => `${root}/inference/${model}/provider`,
+    /** What a handler handles and declares (retained), and what became of that. @see handlers.ts */
+    handlerOffer: (client: string) => `${root}/handler/${client}/offer`,
+    handlerReceipt: (client: string) => `${root}/handler/${client}/receipt`,
+    /** How an intent is given to exactly one handler: shown, claimed, granted, reported on. */
+    task: (id: string) => `${root}/intent/${id}/task`,
+    claim: (id: string) => `${root}/intent/${id}/claim`,
+    grant: (id: string) => `${root}/intent/${id}/grant`,
+    work: (id: string) => `${root}/intent/${id}/work`,
+    /** What a flow editor offers to choose from (retained). */
+    catalogue: `${root}/catalogue`,
     stop: `${root}/stop`,
   }
 }
