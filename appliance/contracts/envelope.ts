@@ -1,9 +1,9 @@
 import Type, { type Static } from 'typebox'
 import { CODES, type Code } from './codes.ts'
 import { UUIDV7_PATTERN } from './ids.ts'
+import { PROTOCOL_VERSION } from './protocol.ts'
 
-/** Protocol version: the `v` of every message and the number in every topic. */
-export const PROTOCOL_VERSION = 1
+export { PROTOCOL_VERSION }
 
 export const NodeName = Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$', description: 'A node or realm name: lower-case letters, digits, dashes' })
 export const IntentId = Type.String({ pattern: UUIDV7_PATTERN, description: 'UUIDv7 of the intent, made by the submitter' })

@@ -1,5 +1,5 @@
-import { PROTOCOL_VERSION } from './envelope.ts'
 import type { Severity } from './events.ts'
+import { PROTOCOL_VERSION } from './protocol.ts'
 
 /** All topics of a realm, made in one place. @see ../../docs/reference/asyncapi.json */
 export function topicsOf(realm: string) {
