@@ -147,6 +147,20 @@ export const UnderstandConfig = part({
   answerTimeoutMs: ms(15_000, 'An open question is dropped after this', 1_000, 300_000),
 }, 'Text to intent')
 
+/** No wildcards, nothing of the broker's own, nothing of ours. */
+const FOREIGN_PREFIX = '^(?!mtor(/|$))[A-Za-z0-9_-]{1,40}(/[A-Za-z0-9_-]{1,40}){0,3}$'
+
+export const DialectsConfig = part({
+  homeAssistant: part({
+    enabled: Type.Boolean({ default: false }),
+    discoveryPrefix: Type.String({ default: 'homeassistant', pattern: FOREIGN_PREFIX, description: 'As set in the MQTT integration of Home Assistant' }),
+  }, 'MQTT discovery of Home Assistant'),
+  hermes: part({
+    enabled: Type.Boolean({ default: false }),
+    siteId: Type.String({ default: 'default', pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'Messages of other sites are not for this box' }),
+  }, 'Hermes topics of Rhasspy'),
+}, 'Languages of other systems, so that their tools work as they are')
+
 export const Config = part({
   realm: Type.String({ ...NodeName, default: 'home' }),
   node: Type.Optional(NodeName),
@@ -163,6 +177,7 @@ export const Config = part({
   inference: InferenceConfig,
   vision: VisionConfig,
   governor: GovernorConfig,
+  dialects: DialectsConfig,
   sequences: Type.Record(Type.String({ pattern: '^[a-z0-9 ]{1,40}$' }), Type.Array(part({
     type: Type.String(), slots: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
   }, 'One step'), { minItems: 1, maxItems: 50 }), { default: { square: [1, 2, 3, 4].flatMap(() => [{ type: 'drive.move', slots: { distanceM: 0.5 } }, { type: 'drive.turn', slots: { angleDeg: 90 } }]) } }),
@@ -178,5 +193,6 @@ export type DeviceConfig = Static<typeof DeviceConfig>
 export type SpeechConfig = Static<typeof SpeechConfig>
 export type InferenceConfig = Static<typeof InferenceConfig>
 export type VisionConfig = Static<typeof VisionConfig>
+export type DialectsConfig = Static<typeof DialectsConfig>
 export type GovernorConfig = Static<typeof GovernorConfig>
 export type UnderstandConfig = Static<typeof UnderstandConfig>
