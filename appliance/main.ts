@@ -10,7 +10,8 @@ import { Hub } from './contracts/hub.ts'
 import { isHazardous } from './contracts/intents.ts'
 import { topicsOf } from './contracts/topics.ts'
 import { Devices } from './devices.ts'
-import { Admission, Dispatcher, endUntoldWhenBack, IntentService, recover } from './dispatch/index.ts'
+import { Admission, Dispatcher, endUntoldWhenBack, Handlers, IntentService, recover } from './dispatch/index.ts'
+import { realmCatalogue } from './gateway/catalogue.ts'
 import { ControlServer } from './gateway/control.ts'
 import { Feed } from './gateway/feed.ts'
 import { FactLog } from './gateway/log.ts'
@@ -27,7 +28,7 @@ import { thermalZones } from './inference/governor/index.ts'
 import { inferenceRoutes } from './inference/index.ts'
 import { SqliteJournal } from './journal/index.ts'
 import { Parts, seconds } from './parts.ts'
-import { makeSkills } from './skills/index.ts'
+import { isNotFitted, makeSkills } from './skills/index.ts'
 import { Conversation } from './speech/conversation.ts'
 import { firstLight, knownUtterance } from './speech/first-light.ts'
 import { SpeechHost } from './speech/host.ts'
@@ -109,6 +110,14 @@ async function main(config: Config): Promise<void> {
   await part('emergency stop', () => stopSocket.start(), () => stopSocket.stop())
 
   const understander = await part('sentence templates', () => Understander.load({ directories: config.understand.directories, sequences: sequenceNames, cacheDirectory: join(config.stateDir, 'cache') }), (loaded) => loaded.stop())
+  const topics = topicsOf(config.realm)
+  const handlers = new Handlers({
+    hub, clock, topics, values: journal, publish: (topic, payload, options) => bus.publish(topic, payload, options), isVacant: isNotFitted,
+    check: (declares, others) => understander.checkDeclared(declares, others),
+    learn: async (declares, answers) => { understander.learn(declares); return await host?.learn(declares, answers) ?? { unknownWords: [] } },
+  })
+  await handlers.start()
+  parts.add('handlers', () => handlers.stop())
   const minds = thinking = new Thinking({ config, hub, clock, values: journal, speech: host })
   await part('models and eyes', () => minds.start(), () => minds.stop())
   const skills = makeSkills({
@@ -125,7 +134,7 @@ async function main(config: Config): Promise<void> {
     },
     examples: () => understander.types(), lastSpoken: () => conversation?.lastSaid, announce: (text) => { hub.system({ severity: 'info', component: 'timer', name: 'announced', message: text, say: text }) },
   })
-  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, drivers, epochOf: (device) => devices.epochOf(device), renewEpoch: (device) => devices.takeCommand(device), concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs })
+  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, handlers, drivers, epochOf: (device) => devices.epochOf(device), renewEpoch: (device) => devices.takeCommand(device), concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs })
   stop.afterwards((reason) => dispatcher.abortActuations(reason))
   const admission = new Admission({ clock, guard, here: () => ({ node: hub.node, boot: hub.boot }), replayed: async (envelope) => await journal.get(envelope.id) !== undefined })
   const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished })
@@ -143,9 +152,12 @@ async function main(config: Config): Promise<void> {
 
   endUntoldWhenBack({ journal, dispatcher, hub })
 
-  const topics = topicsOf(config.realm)
-  const bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason) })
+  const bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason), handlers,
+    deviceCommand: (device, payload, { client, role, kind }) => service.submit(service.envelope('device.command', { device, ...payload as Record<string, unknown> }, { kind, operator: client.slice(0, 64) }), { client, role, kind }) })
   await part('bus', () => bus.start(), () => bus.stop())
+  const tellCatalogue = () => bus.publish(topics.catalogue, realmCatalogue({ hub, drivers, examples: () => understander.types(), handlers, isVacant: isNotFitted }), { retain: true, qos: 1 })
+  handlers.onChange(tellCatalogue)
+  tellCatalogue()
   minds.publish((provider) => bus.publish(topics.inferenceProvider(provider.model), provider, { retain: true }))
   const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => minds.summary() })
   status.start()

@@ -1,4 +1,5 @@
 import type { DeviceTicket } from '../appliance/contracts/events.ts'
+import type { TObject } from 'typebox'
 import type { MtorError } from '../appliance/contracts/errors.ts'
 
 /** What a driver reports without being asked. */
@@ -43,6 +44,8 @@ export interface Driver {
   /** Halts the device, closes the port. Stopping twice is fine. */
   stop(): Promise<void>
   readonly connected: boolean
+  /** The commands that `execute` takes, with the schema of their arguments (SI units). */
+  readonly commands: Readonly<Record<string, TObject>>
   /** Tells the device that `epoch` is now in command; older epochs are refused from then on. */
   takeCommand(epoch: number): Promise<void>
   execute(command: string, args: Record<string, unknown>, options: CommandOptions): Promise<CommandResult>

@@ -6,6 +6,7 @@ import { CODES, type Code } from '../contracts/codes.ts'
 import { PROTOCOL_VERSION, type Receipt } from '../contracts/envelope.ts'
 import { MtorError, toMtorError } from '../contracts/errors.ts'
 import type { SystemEventInput } from '../contracts/events.ts'
+import { Claim, HandlerOffer, Work, type HandlerReceipt } from '../contracts/handlers.ts'
 import type { Hub } from '../contracts/hub.ts'
 import { UUIDV7_PATTERN } from '../contracts/ids.ts'
 import type { Identity } from '../contracts/intents.ts'
@@ -26,7 +27,17 @@ export interface InboundOptions {
   send(topic: string, payload: unknown, done?: () => void): void
   submit(envelope: unknown, identity: Identity): Promise<Receipt>
   emergencyStop(reason: string): void
-  deviceCommand?: ((device: string, payload: unknown, identity: Identity) => void) | undefined
+  deviceCommand?: ((device: string, payload: unknown, identity: Identity) => Promise<Receipt>) | undefined
+  handlers?: HandlerPort | undefined
+}
+
+/** Who listens to what handlers say. @see ../contracts/handlers.ts */
+export interface HandlerPort {
+  offer(client: string, offer: HandlerOffer | undefined): unknown
+  claim(id: string, claim: Claim): void
+  work(id: string, work: Work): void
+  /** The connection of a client has ended. */
+  gone(client: string): void
 }
 
 /** Messages that the bus keeps to itself are given this topic: nobody may subscribe to it. */
@@ -45,6 +56,9 @@ const ID = /"id"\s*:\s*"([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-
 const isId = new RegExp(UUIDV7_PATTERN)
 
 const nodeState = validator(NodeState)
+const offer = validator(HandlerOffer), claim = validator(Claim), work = validator(Work)
+/** The level of a topic that names its client, intent, node or device. */
+const NAMED_LEVEL = 4
 
 /** What becomes of what clients send: first as frames at the socket (limits and the stop), then as messages. */
 export class Inbound {
@@ -106,6 +120,7 @@ export class Inbound {
         break
       case 'submit': this.#take(session, packet, done); return
       case 'command': this.#command(session, packet); break
+      case 'offer': case 'claim': case 'work': this.#handler(session, packet, verdict.handling); break
       case 'json':
       case 'nodeState': {
         if (packet.payload.length === 0) break // Clears a retained state.
@@ -154,14 +169,45 @@ export class Inbound {
 
   #command(session: Session, packet: PublishPacket) {
     const { deviceCommand } = this.#options
-    const device = packet.topic.split('/')[4]!
+    const device = packet.topic.split('/')[NAMED_LEVEL]!
     try {
       if (!deviceCommand) throw new MtorError('NOT_FITTED', 'this node takes no device commands over MQTT: submit an intent')
-      deviceCommand(device, parse(packet.payload), session.identity!)
+      const payload = parse(packet.payload)
       blank(session, packet)
+      void deviceCommand(device, payload, session.identity!).then((receipt) => this.#options.send(this.#options.topics.clientReceipt(session.clientId), receipt))
     } catch (error) {
       const { code, message } = toMtorError(error)
       this.#reject(session, packet, code, message)
+    }
+  }
+
+  /** What a handler says of itself or of an intent; only under its own client id. */
+  #handler(session: Session, packet: PublishPacket, handling: 'offer' | 'claim' | 'work') {
+    const { handlers } = this.#options
+    const named = packet.topic.split('/')[NAMED_LEVEL]!
+    try {
+      if (!handlers) throw new MtorError('NOT_FITTED', 'this node has no place for handlers')
+      const own = (client: string) => { if (client !== session.clientId) throw new MtorError('UNAUTHORISED', `a handler speaks under its own client id ${session.clientId}, got ${quote(client)}`) }
+      if (handling === 'offer') {
+        own(named)
+        handlers.offer(named, packet.payload.length === 0 ? undefined : offer.assert(parse(packet.payload), 'INVALID_ENVELOPE', 'offer'))
+        return
+      }
+      if (!isId.test(named)) throw new MtorError('UNKNOWN_TOPIC', `${quote(named)} is no id of an intent`)
+      packet.retain = false
+      if (handling === 'claim') {
+        const said = claim.assert(parse(packet.payload), 'INVALID_ENVELOPE', 'claim')
+        own(said.handler)
+        handlers.claim(named, said)
+      } else {
+        const said = work.assert(parse(packet.payload), 'INVALID_ENVELOPE', 'work')
+        own(said.handler)
+        handlers.work(named, said)
+      }
+    } catch (error) {
+      const { code, message } = toMtorError(error)
+      this.#reject(session, packet, code, message)
+      if (handling === 'offer' && handlers) this.#options.send(this.#options.topics.handlerReceipt(session.clientId), { v: PROTOCOL_VERSION, accepted: false, problems: [{ code, message }], at: this.#options.hub.now() } satisfies HandlerReceipt)
     }
   }
 
@@ -170,7 +216,7 @@ export class Inbound {
       const value = parse(packet.payload)
       if (handling === 'json') return undefined
       const state = nodeState.assert(value, 'INVALID_ENVELOPE', 'node state')
-      const node = packet.topic.split('/')[4]
+      const node = packet.topic.split('/')[NAMED_LEVEL]
       if (state.node !== node) return new MtorError('INVALID_ENVELOPE', `node state: expected node ${node}, got ${state.node}`)
       if (node === this.#options.node) return new MtorError('UNAUTHORISED', `${node} is this node, which speaks for itself`)
     } catch (error) { return toMtorError(error) }
@@ -210,10 +256,11 @@ export class Inbound {
     if (!session.connection.stream.destroyed) session.droppedTimer = clock.setTimeout(() => this.#answerDropped(session), TOO_FAST_ANSWER_MS)
   }
 
-  /** To be called when the connection has gone. */
-  closed(session: Session) {
+  /** To be called when the connection has gone; `isReplaced`: the client has come back meanwhile. */
+  closed(session: Session, isReplaced: boolean) {
     this.#options.clock.clearTimeout(session.droppedTimer)
     this.#answerDropped(session)
+    if (!isReplaced && session.clientId !== '') this.#options.handlers?.gone(session.clientId)
   }
 
   /** Says why on the receipt topic, then closes: at once for strangers, else when that was read or a second later. */

@@ -250,11 +250,12 @@ test('a socket that says nothing is closed when its time is up', async (t) => {
 
 test('a device command of an operator goes to the appliance and to nobody else', async (t) => {
   const commands: unknown[] = []
-  const b = await startBus(t, {}, { deviceCommand: (device, payload, identity) => { commands.push({ device, payload, role: identity.role }) } })
+  const b = await startBus(t, {}, { deviceCommand: async (device, payload, identity): Promise<Receipt> => { commands.push({ device, payload, role: identity.role }); return receiptOf(b.hub, null) } })
   const client = await b.client({ clientId: 'one' })
   const got = await inbox(client, [topics.deviceCommand('rover'), topics.clientReceipt('one'), `${topics.root}/app/#`])
   await client.publishAsync(topics.deviceCommand('rover'), '{"go":1}', { qos: 1 })
   t.deepEqual(commands, [{ device: 'rover', payload: { go: 1 }, role: 'operator' }])
+  t.true(json(await got.next()).accepted)
   await client.publishAsync(topics.deviceCommand('rover'), '{', { qos: 1 })
   t.is(json(await got.next()).code, 'MALFORMED')
 })

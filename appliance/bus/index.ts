@@ -9,7 +9,7 @@ import type { Hub } from '../contracts/hub.ts'
 import type { Identity } from '../contracts/intents.ts'
 import { topicsOf, type Topics } from '../contracts/topics.ts'
 import { Authenticator, CONNACK } from './identity.ts'
-import { Inbound } from './inbound.ts'
+import { Inbound, type HandlerPort } from './inbound.ts'
 import { Throttle } from './limits.ts'
 import { Listeners, type Address } from './listeners.ts'
 import { Permissions } from './permissions.ts'
@@ -17,6 +17,7 @@ import { BoundedPersistence } from './persistence.ts'
 import { Session, type Connection } from './session.ts'
 import { tapFrames } from './tap.ts'
 
+export type { HandlerPort } from './inbound.ts'
 export { hashPassword, verifyPassword } from './password.ts'
 
 export interface BusOptions {
@@ -26,7 +27,9 @@ export interface BusOptions {
   /** Synchronous; called from the socket, before broker, queue or journal. */
   emergencyStop(reason: string): void
   /** A client asks for a raw device command. Left out: such requests are answered NOT_FITTED. */
-  deviceCommand?(device: string, payload: unknown, identity: Identity): void
+  deviceCommand?(device: string, payload: unknown, identity: Identity): Promise<Receipt>
+  /** Left out: nobody may offer to carry out intents. */
+  handlers?: HandlerPort
 }
 export interface BusStats { connections: number; clients: number; submissions: number; rejected: number; tooFast: number; stops: number }
 
@@ -104,7 +107,7 @@ export class Bus {
       topics: this.#topics, node, hub, clock, limits: config.limits, persistence,
       report: (session, event) => this.#report(session, event),
       send: (topic, payload, done) => this.#send(topic, payload, 1, false, done),
-      submit: this.#options.submit, emergencyStop: this.#options.emergencyStop, deviceCommand: this.#options.deviceCommand,
+      submit: this.#options.submit, emergencyStop: this.#options.emergencyStop, deviceCommand: this.#options.deviceCommand, handlers: this.#options.handlers,
     })
     this.#unlisten = [
       hub.onIntent((event) => this.#send(this.#topics.intentEvent(event.id), event)),
@@ -200,8 +203,9 @@ export class Bus {
     this.#sessions.add(session)
     connection.stream.once('close', () => {
       this.#sessions.delete(session)
-      if (this.#connected.get(session.clientId) === session) this.#connected.delete(session.clientId)
-      this.#inbound!.closed(session)
+      const current = this.#connected.get(session.clientId)
+      if (current === session) this.#connected.delete(session.clientId)
+      this.#inbound!.closed(session, current !== undefined && current !== session)
     })
     tapFrames(connection.stream, config.limits.maxPacketBytes, this.#inbound!.inspector(session))
     session.attach(this.#broker.handle(connection.stream, connection.request))

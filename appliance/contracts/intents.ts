@@ -13,6 +13,8 @@ export interface IntentPolicy {
   repeatable: boolean
   /** Device it commands (config's device id of that kind), if any; such intents are serialised per device. */
   deviceKind?: 'rover'
+  /** Slot that names the device it commands. */
+  deviceSlot?: string
   /** Time to live when the submitter gives none, ms. */
   ttlMs: number
   /** From start to final state at the most, ms. */
@@ -93,7 +95,7 @@ export const INTENTS = [
     kind: oneOf(ANSWER_KINDS, 'What kind of answer is expected; confirm takes only a firm yes'),
     values: optional(Type.Array(Type.String({ minLength: 1, maxLength: 40 }), { minItems: 1, maxItems: 50, description: 'Of a choice: the answers' })),
     timeoutS: optional(Type.Number({ minimum: 2, maximum: 120, description: 'Left out: the usual answer window', 'x-unit': 's' })) }) },
-  { type: 'device.command', title: 'One command to one device', policy: { ...actuate, deviceKind: undefined }, slots: slots({
+  { type: 'device.command', title: 'One command to one device', policy: { ...actuate, deviceKind: undefined, deviceSlot: 'device' }, slots: slots({
     device: Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$', description: 'Id of the device in the configuration' }),
     command: Type.String({ pattern: '^[a-z][a-zA-Z0-9-]{0,31}$', description: 'As its driver names it; see the catalogue' }),
     args: optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Checked by the driver' })) }) },
@@ -107,8 +109,15 @@ let declared: ReadonlyMap<string, IntentDefinition> = new Map()
 /** The definition of a type, built in or declared by a handler, or undefined. */
 export const intentDefinition = (type: string): IntentDefinition | undefined => builtIn.get(type) ?? declared.get(type)
 export const isBuiltIn = (type: string): type is IntentType => builtIn.has(type)
+/** Types that were declared once: an intent of one may still be under way. */
+const retired = new Map<string, IntentDefinition>()
+/** The policy of a type, also of one that is declared no more. */
+export const intentPolicy = (type: string): IntentPolicy | undefined => (intentDefinition(type) ?? retired.get(type))?.policy
 /** From now on these types are known beside the built-in ones, in this process; it takes the place of what was declared before. */
-export function declareIntents(definitions: readonly IntentDefinition[]): void { declared = new Map(definitions.filter(({ type }) => !builtIn.has(type)).map((definition) => [definition.type, definition])) }
+export function declareIntents(definitions: readonly IntentDefinition[]): void {
+  for (const [type, definition] of declared) retired.set(type, definition)
+  declared = new Map(definitions.filter(({ type }) => !builtIn.has(type)).map((definition) => [definition.type, definition]))
+}
 /** Every type: the built-in ones, then those that are declared. */
 export const allIntents = (): readonly IntentDefinition[] => [...builtIn.values(), ...declared.values()]
 

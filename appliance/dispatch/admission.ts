@@ -1,12 +1,19 @@
+import type { TObject } from 'typebox'
 import type { Clock } from '../contracts/clock.ts'
 import { Envelope } from '../contracts/envelope.ts'
 import { MtorError } from '../contracts/errors.ts'
-import { INTENTS, intentDefinition, type Identity } from '../contracts/intents.ts'
+import { INTENTS, intentDefinition, intentPolicy, type Identity, type IntentDefinition } from '../contracts/intents.ts'
 import { validator, type Validator } from '../contracts/validate.ts'
 import type { Guard } from '../guard/mode.ts'
 
 const envelopeValidator = validator(Envelope)
-const slotValidators = new Map<string, Validator<(typeof INTENTS)[number]['slots']>>(INTENTS.map((i) => [i.type, validator(i.slots as never)]))
+/** Compiled once for each definition: a type that is declared anew has another one. */
+const slotValidators = new WeakMap<IntentDefinition, Validator<TObject>>()
+function slotsOf(definition: IntentDefinition): Validator<TObject> {
+  let slots = slotValidators.get(definition)
+  if (!slots) slotValidators.set(definition, slots = validator(definition.slots))
+  return slots
+}
 
 /** Types that a role other than operator may submit; an operator may submit all. */
 const QUERIES = new Set<string>(INTENTS.filter((i) => !i.policy.actuates && i.policy.repeatable).map((i) => i.type))
@@ -43,9 +50,9 @@ export class Admission {
   /** @returns the envelope, to be made durable; or 'replayed' when the journal has this very intent already. */
   async admit(input: unknown, identity: Identity): Promise<Envelope | 'replayed'> {
     const envelope = envelopeValidator.assert(input, 'INVALID_ENVELOPE', 'envelope')
-    const slots = slotValidators.get(envelope.type)
-    if (!slots) throw new MtorError('UNKNOWN_TYPE', `no intent type ${JSON.stringify(envelope.type)}`)
-    slots.assert(envelope.slots, 'INVALID_SLOTS', `slots of ${envelope.type}`)
+    const definition = intentDefinition(envelope.type)
+    if (!definition) throw new MtorError('UNKNOWN_TYPE', `no intent type ${JSON.stringify(envelope.type)}`)
+    slotsOf(definition).assert(envelope.slots, 'INVALID_SLOTS', `slots of ${envelope.type}`)
     if (!mayChange(identity.role, envelope.type)) throw new MtorError('UNAUTHORISED', `role ${identity.role} may not submit ${envelope.type}`)
     const refusal = this.#expired(envelope) ?? this.#options.guard.refusal(envelope.type)
     if (!refusal) return envelope
@@ -62,7 +69,7 @@ export class Admission {
 
 /** Defaults of a type for one who submits by name: ttl and priority of its policy. */
 export function policyOf(type: string) {
-  const definition = intentDefinition(type)
-  if (!definition) throw new MtorError('UNKNOWN_TYPE', `no intent type ${JSON.stringify(type)}`)
-  return definition.policy
+  const policy = intentPolicy(type)
+  if (!policy) throw new MtorError('UNKNOWN_TYPE', `no intent type ${JSON.stringify(type)}`)
+  return policy
 }

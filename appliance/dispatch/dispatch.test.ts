@@ -19,6 +19,7 @@ class ScriptedDevice implements Driver {
   readonly id = 'rover'
   readonly kind = 'rover'
   readonly connected = true
+  readonly commands = {}
   readonly executed: DeviceTicket[] = []
   running = 0
   mostRunning = 0

@@ -9,6 +9,7 @@ import type { Guard } from '../guard/mode.ts'
 import type { FinishInput, Journal } from '../journal/port.ts'
 import type { Skill } from '../skills/port.ts'
 import { policyOf } from './admission.ts'
+import type { Handlers } from './handlers.ts'
 import { DispatchQueue } from './queue.ts'
 
 /** An accepted intent waiting or running. Times are CLOCK_MONOTONIC ms. */
@@ -28,6 +29,8 @@ export interface DispatcherOptions {
   clock: Clock
   guard: Guard
   skills: readonly Skill[]
+  /** Carry out what `takes` says is theirs, before any skill. Left out: there are none. */
+  handlers?: Pick<Handlers, 'takes' | 'run'>
   drivers: readonly Driver[]
   /** Present fencing token of a device; undefined while this node does not command it. */
   epochOf(device: string): number | undefined
@@ -38,9 +41,11 @@ export interface DispatcherOptions {
 }
 
 /** Failures that may pass, so that a repeatable intent is tried again. */
-const MAY_PASS: ReadonlySet<Code> = new Set(['DEVICE_UNREACHABLE', 'BUSY', 'INTERNAL', 'SPEECH_DOWN', 'STALE_EPOCH', 'CAMERA', 'MODEL_UNAVAILABLE'])
+const MAY_PASS: ReadonlySet<Code> = new Set(['DEVICE_UNREACHABLE', 'BUSY', 'INTERNAL', 'SPEECH_DOWN', 'STALE_EPOCH', 'CAMERA', 'MODEL_UNAVAILABLE', 'NO_HANDLER'])
 /** Endings an operator wanted or that resubmitting cannot mend: no dead letter. */
 const NO_DEAD_LETTER: ReadonlySet<Code> = new Set(['STOPPED', 'CANCELLED', 'NOT_FITTED', 'NOT_FOUND', 'INVALID_SLOTS', 'POISON', 'NOT_ARMED', 'UNSAFE_MODE', 'EXPIRED'])
+/** Types that only wait while they run. */
+const WAITING: ReadonlySet<string> = new Set(['sequence.run', 'speech.ask'])
 /** Codes that mean somebody ended it, rather than that it failed. */
 const ABORTS: ReadonlySet<Code> = new Set(['STOPPED', 'CANCELLED'])
 
@@ -91,7 +96,9 @@ export class Dispatcher {
 
   /** The job of an entry that is durable. */
   jobOf(envelope: Envelope, expiresMonoMs: number, attempt = 0): Job {
-    const device = this.deviceFor(envelope.type)
+    const { deviceSlot } = policyOf(envelope.type)
+    const named = deviceSlot === undefined ? undefined : envelope.slots[deviceSlot] as string
+    const device = named === undefined ? this.deviceFor(envelope.type) : this.#driverOf.get(named)?.id
     return { id: envelope.id, priority: envelope.priority, envelope, expiresMonoMs, attempt, ...(device === undefined ? {} : { device }) }
   }
 
@@ -135,10 +142,10 @@ export class Dispatcher {
     return ended
   }
 
-  /** A sequence only waits for its steps: if it took a place, sixteen of them would leave none for the steps. */
+  /** A sequence or a flow waits for its steps, a question for a person: if they took places, sixteen of them would leave none for the steps. */
   get #occupied(): number {
     let count = 0
-    for (const { job } of this.#running.values()) if (job.envelope.type !== 'sequence.run') count += 1
+    for (const { job: { envelope: { type } } } of this.#running.values()) if (!WAITING.has(type) && !this.#o.handlers?.takes(type)) count += 1
     return count
   }
 
@@ -169,6 +176,7 @@ export class Dispatcher {
     let ticket: DeviceTicket | undefined
     try {
       if (policy.deviceKind !== undefined && envelope.type !== 'stop' && job.device === undefined) throw new MtorError('NOT_FITTED', `no ${policy.deviceKind} is configured`)
+      if (policy.deviceSlot !== undefined && job.device === undefined) throw new MtorError('NOT_FOUND', `no device ${JSON.stringify(envelope.slots[policy.deviceSlot])} is configured`)
       const claimed = await this.#claim(job, abort.signal)
       if (!claimed) return
       job.attempt = claimed.attempt
@@ -178,9 +186,11 @@ export class Dispatcher {
 
     const deadline = clock.setTimeout(() => abort.abort(new MtorError('DEADLINE', `not done within ${policy.deadlineMs} ms`)), policy.deadlineMs)
     try {
+      const { handlers } = this.#o
+      const handled = handlers?.takes(envelope.type)
       const skill = this.#skillOf.get(envelope.type)
-      if (!skill) throw new MtorError('NOT_FITTED', `no skill is installed for ${envelope.type}`)
-      const result = await raceAbort(abort.signal, skill.run({
+      if (!skill && !handled) throw new MtorError('NOT_FITTED', `no skill is installed for ${envelope.type}`)
+      const result = await raceAbort(abort.signal, handled ? handlers!.run(envelope, { deadlineMs: policy.deadlineMs, signal: abort.signal, progress: (data) => this.#progress(job, data) }) : skill!.run({
         intent: envelope, slots: envelope.slots, signal: abort.signal,
         progress: (data) => this.#progress(job, data),
         command: async (command, args) => {

@@ -1,4 +1,5 @@
 export { Admission } from './admission.ts'
 export { Dispatcher } from './dispatcher.ts'
+export { Handlers, type DeclarationProblem, type HandlerStatus } from './handlers.ts'
 export { endUntold, endUntoldWhenBack, recover } from './recovery.ts'
 export { IntentService } from './service.ts'

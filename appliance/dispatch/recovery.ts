@@ -1,8 +1,8 @@
 import type { Driver } from '../../drivers/port.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { Hub } from '../contracts/hub.ts'
+import { intentPolicy } from '../contracts/intents.ts'
 import type { FinishInput, Journal, JournalEntry } from '../journal/port.ts'
-import { policyOf } from './admission.ts'
 import type { Dispatcher, Job } from './dispatcher.ts'
 
 /** What is to be done with an intent that an earlier life of the core had accepted. */
@@ -66,7 +66,8 @@ export function endUntoldWhenBack({ journal, dispatcher, hub }: { journal: Journ
 
 async function judge(entry: JournalEntry, { dispatcher, drivers, hub, clock, reachable }: Parameters<typeof recover>[0]): Promise<Verdict> {
   const { envelope, claim } = entry
-  const policy = policyOf(envelope.type)
+  const policy = intentPolicy(envelope.type)
+  if (!policy) return { finish: { state: 'failed', code: 'UNKNOWN_TYPE', message: `${envelope.type} was declared by a flow that has been withdrawn`, deadLetter: true } }
   const leftMs = ttlLeftMs(entry, hub.boot, clock)
   const expired: Verdict = { finish: { state: 'expired', code: 'EXPIRED', message: leftMs === undefined ? 'its age cannot be told after the reboot' : 'its time to live ran out while the box was down' } }
   const resume = (attempt: number): Verdict => {

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Clock } from '../contracts/clock.ts'
 import type { Instant } from '../contracts/envelope.ts'
 import { makeBoxReader, type ThermalZones } from './box.ts'
+import { makeCommandSkill } from './command.ts'
 import { makeDialogueSkill, type Canceller } from './dialogue.ts'
 import { makeDriveSkill } from './drive.ts'
 import { makeHelpSkill, type HelpEntry } from './help.ts'
@@ -21,6 +22,7 @@ import { makeTimerSkill } from './timer.ts'
 import type { DurableValues } from './timers.ts'
 import { makeVisionSkill, type SkillEyes } from './vision.ts'
 
+export { isNotFitted } from './not-fitted.ts'
 export type { ChildIntents, Skill, SkillContext, SkillResult } from './port.ts'
 export type { Canceller, DeviceStateReader, DurableValues, HelpEntry, ModeSwitch, NodeSummary, Sequences, SkillEyes }
 
@@ -67,6 +69,7 @@ export function makeSkills(deps: SkillsDeps): Skill[] {
     makeHelpSkill(deps),
     makeDialogueSkill(deps),
     makeVisionSkill(deps),
+    makeCommandSkill(),
     makeNotFittedSkill(),
   ]
 }

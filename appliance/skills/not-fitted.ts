@@ -9,6 +9,9 @@ const MISSING = {
   'mail.send': 'No mail is fitted.',
 } as const satisfies Partial<Record<IntentType, string>>
 
+/** True for a type that this box cannot carry out itself; a flow may. */
+export const isNotFitted = (type: string): boolean => Object.hasOwn(MISSING, type)
+
 /** Answers NOT_FITTED and names what is missing. */
 export function makeNotFittedSkill(): Skill {
   return {

@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../../appliance/contracts/clock.ts'
 import type { DeviceTicket } from '../../appliance/contracts/events.ts'
 import { MtorError } from '../../appliance/contracts/errors.ts'
 import type { CommandOptions, CommandResult, Driver, DriverEvents, PastOutcome } from '../port.ts'
-import { commandMessage, measuredData, pastOutcomeOf, roverState } from './commands.ts'
+import { commandMessage, measuredData, pastOutcomeOf, ROVER_COMMANDS, roverState } from './commands.ts'
 import { Execution, type ExecutionLimits } from './execution.ts'
 import { RoverLink } from './link.ts'
 import { BOOT_CAUSE, FLAG, MESSAGES, nameOf, OUTCOME, STATUS, STOP_CAUSE, STOP_REASON, type Message, type MessageOf, type ResultFields } from './protocol.ts'
@@ -41,6 +41,7 @@ const keyOf = (ticket: { epoch: number; sequence: number }) => `${ticket.epoch}/
 export class RoverDriver implements Driver {
   readonly id: string
   readonly kind = 'rover'
+  readonly commands = ROVER_COMMANDS
   #o: Required<Omit<RoverDriverOptions, 'limits'>>
   #limits: ExecutionLimits
   #link: RoverLink
