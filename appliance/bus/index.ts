@@ -15,9 +15,11 @@ import { Listeners, type Address } from './listeners.ts'
 import { Permissions } from './permissions.ts'
 import { BoundedPersistence } from './persistence.ts'
 import { Session, type Connection } from './session.ts'
+import { Subscribers, type Heard } from './subscribers.ts'
 import { tapFrames } from './tap.ts'
 
 export type { HandlerPort } from './inbound.ts'
+export type { Heard } from './subscribers.ts'
 export { hashPassword, verifyPassword } from './password.ts'
 
 export interface BusOptions {
@@ -30,6 +32,8 @@ export interface BusOptions {
   deviceCommand?(device: string, payload: unknown, identity: Identity): Promise<Receipt>
   /** Left out: nobody may offer to carry out intents. */
   handlers?: HandlerPort
+  /** Topics of dialects beyond our own root. @see permissions.ts */
+  foreign?: readonly string[]
 }
 export interface BusStats { connections: number; clients: number; submissions: number; rejected: number; tooFast: number; stops: number }
 
@@ -53,6 +57,7 @@ export class Bus {
   readonly #connected = new Map<string, Session>()
   readonly #owners = new Map<string, string>()
   readonly #sessions = new Set<Session>()
+  readonly #subscribers = new Subscribers((topic, error) => this.#report(undefined, { severity: 'error', name: 'listener.failed', code: 'INTERNAL', message: String(error), data: { topic } }))
   #unlisten: (() => void)[] = []
   #broker: Aedes | undefined
   #listeners: Listeners | undefined
@@ -63,7 +68,7 @@ export class Bus {
   constructor(options: BusOptions) {
     this.#options = options
     this.#topics = topicsOf(options.realm)
-    this.#permissions = new Permissions(options.realm)
+    this.#permissions = new Permissions(options.realm, options.foreign)
     this.#events = new Throttle(options.clock, 20, 50)
     this.#overflows = new Throttle(options.clock, 0.1, 1)
   }
@@ -87,7 +92,7 @@ export class Bus {
       },
       authorizePublish: (client, packet, done) => {
         const session = Session.of(client)
-        if (session) this.#inbound!.publish(session, packet, done)
+        if (session) this.#inbound!.publish(session, packet, (error) => { done(error); if (session.identity) this.#subscribers.tell(session.identity, packet.topic, packet.payload) })
         else done(new MtorError('UNAUTHORISED', 'a message of no session'))
       },
       authorizeForward: (client, packet) => {
@@ -166,6 +171,12 @@ export class Bus {
   publish(topic: string, payload: unknown, options: { retain?: boolean; qos?: 0 | 1 } = {}) {
     this.#send(topic, payload, options.qos ?? 0, options.retain ?? false)
   }
+
+  /**
+   * Listens to what clients publish on the topics of `filter`, after the checks; what is refused, or taken by the
+   * appliance itself, is not heard. Returns the function that stops listening.
+   */
+  subscribe(filter: string, listener: (heard: Heard) => void): () => void { return this.#subscribers.add(filter, listener) }
 
   #send(topic: string, payload: unknown, qos: 0 | 1 = 1, retain = false, done?: () => void) {
     if (!this.#broker) { done?.(); return }

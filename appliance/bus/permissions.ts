@@ -44,6 +44,9 @@ export const TOPICS: readonly Row[] = [
   { topic: 'app/#', handling: 'route', publish: ACTING, subscribe: ALL },
 ]
 
+/** Beyond our own root, for as long as a dialect is on: who may act, may speak there; who may watch, may listen. */
+const FOREIGN = { handling: 'route', publish: HANDLING, subscribe: WATCHING } as const
+
 /** Who asks: the role, the name others know it by, and its MQTT client id (which names its receipt topic). */
 export interface Asker { role: Role; name: string; clientId: string }
 export type Verdict = { handling: Handling; code?: undefined } | { handling?: undefined; code: Code }
@@ -64,11 +67,11 @@ function overlap(a: readonly string[], b: readonly string[]): boolean {
 export class Permissions {
   readonly #rows: readonly (Row & { levels: string[]; own: number })[]
 
-  constructor(realm: string) {
-    this.#rows = TOPICS.map((row) => {
-      const levels = ['mtor', String(PROTOCOL_VERSION), realm, ...row.topic.split('/')]
-      return { ...row, levels, own: levels.indexOf('+') }
-    })
+  /** @param foreign topics (or filters that end in #) of dialects, from the root on */
+  constructor(realm: string, foreign: readonly string[] = []) {
+    const ours = TOPICS.map((row) => ({ ...row, levels: ['mtor', String(PROTOCOL_VERSION), realm, ...row.topic.split('/')] }))
+    const others = foreign.map((topic) => ({ ...FOREIGN, topic, levels: topic.split('/') }))
+    this.#rows = [...ours, ...others].map((row) => ({ ...row, own: row.levels.indexOf('+') }))
   }
 
   /** May `asker` publish on `topic`, and what happens with the message then. */
