@@ -26,6 +26,7 @@ export const PARTS = [
   { package: 'pocketsphinx-en-us', needs: `${SPHINX}/model/en-us`, for: SECOND_ENGINE, without: 'the second speech engine has no model' },
   { package: 'pocketsphinx-testdata', needs: `${SPHINX}/test/data/goforward.raw`, for: 'test', without: 'no human voice to test with' },
   { package: 'sox', needs: 'sox', for: 'test', without: 'test sounds cannot be made' },
+  { package: 'chromium', needs: 'chromium', for: 'test', without: 'no browser to try the flow editor in' },
   { package: 'mosquitto', needs: 'mosquitto', for: 'bench', without: 'no peer beside the bus bench' },
   { package: 'asterisk-core-sounds-en-wav', needs: '/usr/share/asterisk/sounds/en_US_f_Allison/vm-intro.wav', for: 'bench', without: 'no speech to count false accepts on' },
   { package: 'asterisk-core-sounds-en', needs: '/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz', for: 'bench', without: 'no texts of that speech to judge transcribers by' },
