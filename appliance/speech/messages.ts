@@ -16,6 +16,8 @@ export interface SpeechTimeline {
   transcriptMs: number
   /** When the wake word was accepted, if this utterance had one. */
   wakeMs?: number
+  /** Where the wake word ended, if it was in the same breath. */
+  wakeEndMs?: number
 }
 
 export interface UtteranceMessage {
@@ -35,7 +37,8 @@ export interface UtteranceMessage {
 export type FromSpeech =
   | { kind: 'ready'; engine: string; loadMs: number; engines: string[]; /** Names and versions, as in the model store. */ models: { model: string; version: string }[] }
   | { kind: 'capture'; state: 'open' | 'closed' | 'failed'; device: string; message?: string }
-  | { kind: 'wake'; confidence: number; atMs: number }
+  /** `endMs`: where the word ended, where that is known. */
+  | { kind: 'wake'; confidence: number; atMs: number; endMs?: number }
   | { kind: 'stop-word'; confidence: number; atMs: number }
   /** A learned word that only tells (speech.learnedWords, does: event). */
   | { kind: 'keyword'; word: string; confidence: number; atMs: number }

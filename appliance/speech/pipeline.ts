@@ -1,7 +1,7 @@
 import type { Completeness } from '../understand/port.ts'
 import { GARBAGE, textOf, type Recogniser, type SpeechEngine, type Transcript, type Word } from './engine.ts'
-import { openEngine } from './engines/index.ts'
-import { commandPhrases, leadOf, phrasesFor, SPOT_PHRASES, WAKE_WORD, type CommandGrammar } from './grammar.ts'
+import { ENGINES, openEngine } from './engines/index.ts'
+import { commandPhrases, leadOf, phrasesFor, SPOT_PHRASES, STOP_PHRASES, WAKE_WORD, type CommandGrammar } from './grammar.ts'
 import { afterWakeWord, judge, textAfterWakeWord, type CommandTuning } from './judge.ts'
 import { LearnedWords, type LearnedWordConfig, type Spotted } from './learned.ts'
 import type { FromSpeech, UtteranceMessage } from './messages.ts'
@@ -94,6 +94,8 @@ export class SpeechPipeline {
   #learned: LearnedWords | undefined
   #open: () => Promise<Recogniser>
   #tuning: CommandTuning
+  /** Of ears that are beside others: closes what is theirs alone. */
+  #release: (() => void) | undefined
   #ring = new SampleRing(RING_SAMPLES)
   #frame = new Int16Array(FRAME_SAMPLES)
   #filled = 0
@@ -120,7 +122,7 @@ export class SpeechPipeline {
     return known === 'prefix' ? 'extendable' : 'complete'
   }
 
-  private constructor(options: PipelineOptions, parts: { engine: SpeechEngine; vad: VoiceActivity; spot: Recogniser; command: Recogniser; check: WakeCheck; learned?: LearnedWords; open: () => Promise<Recogniser>; tuning: CommandTuning }) {
+  private constructor(options: PipelineOptions, parts: { engine: SpeechEngine; vad: VoiceActivity; spot: Recogniser; command: Recogniser; check: WakeCheck; learned?: LearnedWords; open: () => Promise<Recogniser>; tuning: CommandTuning; release?: () => void }) {
     this.#o = options
     this.#phrases = new Set(options.grammar.phrases)
     this.#engine = parts.engine
@@ -132,6 +134,7 @@ export class SpeechPipeline {
     this.#learned = parts.learned
     this.#open = parts.open
     this.#tuning = parts.tuning
+    this.#release = parts.release
   }
 
   /** @throws MtorError MODEL_UNTRUSTED or ENGINE_MISSING. */
@@ -220,11 +223,36 @@ export class SpeechPipeline {
     return { vad: this.#vad.beside(), recogniser: await this.#engine.open({ kind: 'phrases', phrases: phrasesFor(this.#engine, phrases) }) }
   }
 
+  /** A recogniser of its own in the open vocabulary, on the same loaded models. */
+  openRecogniser(): Promise<Recogniser> { return this.#engine.open({ kind: 'open' }) }
+
+  /**
+   * Ears for another stream of sound, on the same loaded models: they find the wake word and "stop", and understand nothing
+   * else. They are to be closed before these.
+   */
+  async beside(emit: (message: FromSpeech) => void): Promise<SpeechPipeline> {
+    const engine = this.#engine
+    const grammar: CommandGrammar = { phrases: STOP_PHRASES, words: [], freeTextLeads: [] }
+    const recognisers: Recogniser[] = []
+    const make = async (vocabulary: Parameters<SpeechEngine['open']>[0]) => { const made = await engine.open(vocabulary); recognisers.push(made); return made }
+    let opened: Promise<Recogniser> | undefined
+    const open = () => opened ??= make({ kind: 'open' })
+    const options: PipelineOptions = { ...this.#o, grammar, completeness: () => 'nothing', learnedWords: [], emit }
+    return new SpeechPipeline(options, {
+      engine, vad: this.#vad.beside(), open, tuning: this.#tuning,
+      spot: await make({ kind: 'phrases', phrases: phrasesFor(engine, SPOT_PHRASES) }),
+      command: await make({ kind: 'phrases', phrases: phrasesFor(engine, STOP_PHRASES) }),
+      check: await WakeCheck.load(engine, open, ENGINES.find(({ name }) => name === engine.name)!.wake),
+      release: () => { for (const recogniser of recognisers) recogniser.close() },
+    })
+  }
+
   close(): void {
     if (this.#closed) return
     this.#closed = true
     const release = async () => {
       this.#check.close()
+      if (this.#release) return this.#release()
       this.#engine.close()
       await this.#learned?.close()
       await this.#vad.close()
@@ -337,7 +365,7 @@ export class SpeechPipeline {
     u.is = 'command'
     u.wakeMs = this.#nowMs
     u.wakeEnd = u.from + found.endS * SAMPLE_RATE_HZ
-    this.#o.emit({ kind: 'wake', confidence: found.confidence, atMs: u.wakeMs })
+    this.#o.emit({ kind: 'wake', confidence: found.confidence, atMs: u.wakeMs, endMs: this.#msAt(u.wakeEnd) })
     await this.#redecode(u)
   }
 
@@ -429,7 +457,7 @@ export class SpeechPipeline {
     this.#woken = undefined
     this.#o.emit({
       kind: 'utterance', ...heard, engine: this.engine,
-      timeline: { speechStartMs: this.#msAt(u.onset), speechEndMs: this.#msAt(u.speechEnd), endpointMs, transcriptMs: this.#nowMs, ...wakeMs === undefined ? {} : { wakeMs } },
+      timeline: { speechStartMs: this.#msAt(u.onset), speechEndMs: this.#msAt(u.speechEnd), endpointMs, transcriptMs: this.#nowMs, ...wakeMs === undefined ? {} : { wakeMs }, ...u.wakeEnd === undefined ? {} : { wakeEndMs: this.#msAt(u.wakeEnd) } },
     })
   }
 

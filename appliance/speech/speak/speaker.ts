@@ -22,7 +22,7 @@ export interface SpeakerOptions {
   onError(error: MtorError): void
 }
 
-interface Request { requestId: number; text: string }
+interface Request { requestId: number; text: string; /** Sound that is there already. */ wav?: Buffer }
 
 /** More waiting requests than this: what is said would be long out of date. */
 const MAX_WAITING = 16
@@ -40,11 +40,11 @@ export class Speaker {
 
   speak(requestId: number, text: string, interrupt = false): void {
     if (interrupt) this.silence()
-    if (this.#stopped) return this.#o.onState(requestId, 'stopped')
-    if (this.#waiting.length >= MAX_WAITING) return this.#o.onState(requestId, 'failed', `BUSY: more than ${MAX_WAITING} sentences are waiting`)
-    this.#waiting.push({ requestId, text })
-    this.#work()
+    this.#queue({ requestId, text })
   }
+
+  /** Plays a WAV that somebody else made, as a sentence of its own. */
+  play(requestId: number, text: string, wav: Buffer): void { this.#queue({ requestId, text, wav }) }
 
   earcon(name: EarconName): void {
     // A tone that waits behind another says nothing any more.
@@ -69,6 +69,13 @@ export class Speaker {
     await this.#working
   }
 
+  #queue(request: Request) {
+    if (this.#stopped) return this.#o.onState(request.requestId, 'stopped')
+    if (this.#waiting.length >= MAX_WAITING) return this.#o.onState(request.requestId, 'failed', `BUSY: more than ${MAX_WAITING} sentences are waiting`)
+    this.#waiting.push(request)
+    this.#work()
+  }
+
   #work() {
     this.#working ??= this.#run().finally(() => {
       this.#working = undefined
@@ -85,15 +92,16 @@ export class Speaker {
     }
   }
 
-  async #say({ requestId, text }: Request) {
+  async #say({ requestId, text, wav: given }: Request) {
     const { engine, voice, sink, mute, better, onState, onSpeaking } = this.#o
     const cut = this.#cut = new AbortController()
     const { signal } = cut
     let started = false
     try {
-      const pieces = mute ? [] : splitSentences(text)
-      if (!engine && !better && pieces.length > 0) throw new MtorError('ENGINE_MISSING', 'neither flite nor espeak-ng is installed')
+      const pieces = mute ? [] : given ? [text] : splitSentences(text)
+      if (!engine && !better && !given && pieces.length > 0) throw new MtorError('ENGINE_MISSING', 'neither flite nor espeak-ng is installed')
       const say = async (piece: string) => {
+        if (given) return given
         const wav = await better?.(piece, signal)
         if (wav) return wav
         if (!engine) throw new MtorError('ENGINE_MISSING', 'neither flite nor espeak-ng is installed')
