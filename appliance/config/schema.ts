@@ -159,6 +159,16 @@ export const DialectsConfig = part({
     enabled: Type.Boolean({ default: false }),
     siteId: Type.String({ default: 'default', pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'Messages of other sites are not for this box' }),
   }, 'Hermes topics of Rhasspy'),
+  wyoming: part({
+    enabled: Type.Boolean({ default: false }),
+    host: Type.String({ default: '127.0.0.1', description: 'Beyond loopback: the protocol knows no passwords, so that whoever reaches the port may use it; announced as a warning' }),
+    port: Type.Integer({ default: 10_700, minimum: 0, maximum: 65535, description: '0 takes a free port' }),
+    satellite: Type.Enum(['off', 'rest', 'all'], { default: 'off', description: 'rest: what is said after the wake word and is no sentence of the box goes to the server. all: everything after the wake word goes there at once, and the box obeys its own sentences as well' }),
+    handle: Type.Boolean({ default: false, description: 'Texts that clients send are carried out as if they had been said' }),
+    maxConnections: Type.Integer({ default: 16, minimum: 1, maximum: 1_000 }),
+    maxStreams: Type.Integer({ default: 2, minimum: 1, maximum: 32, description: 'Sounds that are transcribed or searched for the wake word at once; more: BUSY' }),
+    eventsPerSecond: Type.Integer({ default: 500, minimum: 10, description: 'Of one connection, sustained; what comes faster is read later' }),
+  }, 'Wyoming, the voice protocol of Home Assistant'),
 }, 'Languages of other systems, so that their tools work as they are')
 
 export const Config = part({
