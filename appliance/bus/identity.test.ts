@@ -133,3 +133,16 @@ test('a web page of another place cannot connect through the browser of this mac
   t.is(await status(`http://localhost:8080`, `localhost:${b.wsPort}`), 'open')
   t.is((await b.event('origin.refused')).code, 'UNAUTHORISED')
 })
+
+test('a process of the appliance is known by its own name and password, with identities configured and without', async (t) => {
+  const internal = [{ username: 'mtor-flows', password: 'long and random', role: 'flow' as const }]
+  for (const config of [{}, { clients }]) {
+    const b = await startBus(t, config, { internal })
+    const client = await b.client({ username: 'mtor-flows', password: 'long and random' })
+    await client.publishAsync(topics.submit, '{"id":"x"}', { qos: 1 })
+    t.deepEqual(b.submitted[0]!.identity, { client: 'mtor-flows', role: 'flow', kind: 'flow' })
+    t.is(await refusal(t, b.client({ username: 'mtor-flows', password: 'guessed' })), 4)
+    t.is(await refusal(t, b.client({ username: 'mtor-flows' })), 4)
+  }
+  await t.throwsAsync(startBus(t, { clients: [{ username: 'mtor-flows', role: 'operator' }] }, { internal }), { code: 'CONFIG_INVALID' })
+})

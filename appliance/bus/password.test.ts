@@ -1,5 +1,6 @@
+import { hashSync } from 'bcryptjs'
 import test from 'ava'
-import { hashPassword, parsePasswordHash, verifyPassword } from './password.ts'
+import { checkPasswordHash, hashPassword, parsePasswordHash, verifyPassword } from './password.ts'
 
 const CHEAP = { N: 1024 }
 
@@ -33,4 +34,24 @@ test('what is not such a hash, or costs too much, is refused as a mistake of the
 test('an empty or endless password is not hashed', async (t) => {
   await t.throwsAsync(hashPassword(''), { code: 'USAGE' })
   await t.throwsAsync(hashPassword('x'.repeat(1025)), { code: 'USAGE' })
+})
+
+test('a bcrypt hash, as Node-RED and htpasswd make it, is recognised; a longer password that only begins alike is not', async (t) => {
+  const stored = hashSync('pröbe 1', 4)
+  for (const prefix of ['$2a$', '$2b$', '$2y$']) {
+    const hash = prefix + stored.slice(4)
+    t.notThrows(() => checkPasswordHash(hash))
+    t.true(await verifyPassword('pröbe 1', hash), prefix)
+    t.false(await verifyPassword('pröbe 2', hash), prefix)
+  }
+  t.true(await verifyPassword(Buffer.from('pröbe 1'), stored))
+  const long = 'x'.repeat(72)
+  t.true(await verifyPassword(long, hashSync(long, 4)))
+  t.false(await verifyPassword(`${long}y`, hashSync(long, 4)))
+})
+
+test('a bcrypt hash that cannot be one, or costs too much, is refused as a mistake of the configuration', (t) => {
+  const rest = hashSync('x', 4).slice(6)
+  t.notThrows(() => checkPasswordHash(`$2b$14${rest}`))
+  for (const bad of ['$2b$', `$2b$15${rest}`, `$2b$03${rest}`, `$2c$10${rest}`, `$2b$10${rest}x`, `$2b$10${rest.slice(1)}`]) t.throws(() => checkPasswordHash(bad), { code: 'CONFIG_INVALID' }, bad)
 })

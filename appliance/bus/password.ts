@@ -1,5 +1,6 @@
 import { randomBytes, scrypt, timingSafeEqual, type ScryptOptions } from 'node:crypto'
 import { MtorError } from '../contracts/errors.ts'
+import { bcryptMatches } from './bcrypt-thread.ts'
 
 /** Cost of new hashes: 16 MiB and some 50 ms on a small board. @see RFC 7914 §2 */
 const COST = { N: 16_384, r: 8, p: 1 }
@@ -13,6 +14,19 @@ const derive = (password: string | Uint8Array, salt: Buffer, bytes: number, cost
 })
 
 interface Parsed { cost: typeof COST; salt: Buffer; hash: Buffer }
+
+/** Hashes that other tools make (htpasswd -B, node-red admin hash-pw). @see https://www.openwall.com/crypt/ */
+const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/
+const isBcrypt = (stored: string) => stored.startsWith('$2')
+/** Each step doubles the time: 14 takes a second or two. */
+const MAX_BCRYPT_COST = 14
+
+/** @throws MtorError CONFIG_INVALID for what is neither `scrypt$N$r$p$salt$hash` nor a bcrypt hash, or costs too much */
+export function checkPasswordHash(stored: string): void {
+  if (!isBcrypt(stored)) { parsePasswordHash(stored); return }
+  const cost = Number(BCRYPT.exec(stored)?.[1])
+  if (!(cost >= 4 && cost <= MAX_BCRYPT_COST)) throw new MtorError('CONFIG_INVALID', `expected a bcrypt hash of cost 4 to ${MAX_BCRYPT_COST}: $2b$, two digits, $ and 53 characters`, { hint: 'Make a hash with: mtor config hash-password' })
+}
 
 /**
  * Reads `scrypt$N$r$p$salt$hash` (salt and hash in base64).
@@ -40,6 +54,10 @@ export async function hashPassword(password: string | Uint8Array, cost: Partial<
 
 /** True when `password` is the one `stored` was made of. Runs off the event loop; compares in constant time. */
 export async function verifyPassword(password: string | Uint8Array, stored: string): Promise<boolean> {
+  if (isBcrypt(stored)) {
+    checkPasswordHash(stored)
+    return bcryptMatches(Buffer.from(password).toString('utf8'), stored)
+  }
   const { cost, salt, hash } = parsePasswordHash(stored)
   if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return false
   return timingSafeEqual(await derive(password, salt, hash.length, cost), hash)
