@@ -8,7 +8,7 @@ import type { SystemEventInput } from '../contracts/events.ts'
 import type { Hub } from '../contracts/hub.ts'
 import type { Identity } from '../contracts/intents.ts'
 import { topicsOf, type Topics } from '../contracts/topics.ts'
-import { Authenticator, CONNACK } from './identity.ts'
+import { Authenticator, CONNACK, type InternalClient } from './identity.ts'
 import { Inbound, type HandlerPort } from './inbound.ts'
 import { Throttle } from './limits.ts'
 import { Listeners, type Address } from './listeners.ts'
@@ -28,6 +28,8 @@ export interface BusOptions {
   submit(envelope: unknown, identity: Identity): Promise<Receipt>
   /** Synchronous; called from the socket, before broker, queue or journal. */
   emergencyStop(reason: string): void
+  /** Identities of the appliance's own processes, on this machine only. */
+  internal?: readonly InternalClient[]
   /** A client asks for a raw device command. Left out: such requests are answered NOT_FITTED. */
   deviceCommand?(device: string, payload: unknown, identity: Identity): Promise<Receipt>
   /** Left out: nobody may offer to carry out intents. */
@@ -77,7 +79,7 @@ export class Bus {
   async start(): Promise<void> {
     if (this.#broker) return
     const { config, node, stateDir, hub, clock } = this.#options
-    const authenticator = new Authenticator(config)
+    const authenticator = new Authenticator(config, this.#options.internal)
     const persistence = this.#persistence = new BoundedPersistence({ maxQueued: MAX_QUEUED, maxRetained: MAX_RETAINED, onOverflow: (id) => this.#overflowed(id) })
     const broker = this.#broker = await Aedes.createBroker({
       persistence, mq: inOrder(), drainTimeout: config.drainTimeoutMs, connectTimeout: config.limits.connectTimeoutMs, maxClientsIdLength: MAX_CLIENT_ID,

@@ -171,6 +171,22 @@ export const DialectsConfig = part({
   }, 'Wyoming, the voice protocol of Home Assistant'),
 }, 'Languages of other systems, so that their tools work as they are')
 
+export const FlowsConfig = part({
+  enabled: Type.Boolean({ default: true }),
+  host: Type.String({ default: '127.0.0.1', description: 'Where the editor listens. Beyond loopback only where an operator of bus.clients has a password' }),
+  port: Type.Integer({ default: 1880, minimum: 0, maximum: 65535, description: '0 takes a free port' }),
+  tls: Type.Optional(Type.Union([TlsConfig, Type.Boolean()], { description: 'As of a listener of the bus: left out, on beyond loopback, off on loopback' })),
+  maxMemoryMB: Type.Integer({ default: 300, minimum: 180, maximum: 16_384, description: 'Node-RED is ended beyond this' }),
+  functionTimeoutS: Type.Number({ default: 2, minimum: 0.1, maximum: 600, description: 'A function node that computes longer at once is ended with an error' }),
+  probePeriodMs: ms(5_000, 'An intent goes through the probe flow this often', 100, 600_000),
+  probeTimeoutMs: ms(4_000, 'and must be back within this; twice not: Node-RED is started anew', 100, 60_000),
+  goodAfterMs: ms(300_000, 'Flows that ran this long without a crash are good: what is gone back to', 100),
+  keepDeploys: Type.Integer({ default: 100, minimum: 5, maximum: 10_000, description: 'Older deploys are dropped, except the last good one' }),
+  readable: Type.Array(Type.String(), { default: [], description: 'Further files and folders that flows may read, absolute' }),
+  writable: Type.Array(Type.String(), { default: [], description: 'Further files and folders that flows may read and write, absolute; others than <stateDir>/flows/node-red are closed to them' }),
+  environment: Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]{0,63}$' }), Type.String(), { default: {}, description: 'Environment variables of Node-RED, such as HTTPS_PROXY; of the daemon\'s own it gets only PATH, LANG, LC_ALL and TZ' }),
+}, 'Node-RED, in a process of its own')
+
 export const Config = part({
   realm: Type.String({ ...NodeName, default: 'home' }),
   node: Type.Optional(NodeName),
@@ -188,6 +204,7 @@ export const Config = part({
   vision: VisionConfig,
   governor: GovernorConfig,
   dialects: DialectsConfig,
+  flows: FlowsConfig,
   sequences: Type.Record(Type.String({ pattern: '^[a-z0-9 ]{1,40}$' }), Type.Array(part({
     type: Type.String(), slots: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
   }, 'One step'), { minItems: 1, maxItems: 50 }), { default: { square: [1, 2, 3, 4].flatMap(() => [{ type: 'drive.move', slots: { distanceM: 0.5 } }, { type: 'drive.turn', slots: { angleDeg: 90 } }]) } }),
@@ -204,5 +221,6 @@ export type SpeechConfig = Static<typeof SpeechConfig>
 export type InferenceConfig = Static<typeof InferenceConfig>
 export type VisionConfig = Static<typeof VisionConfig>
 export type DialectsConfig = Static<typeof DialectsConfig>
+export type FlowsConfig = Static<typeof FlowsConfig>
 export type GovernorConfig = Static<typeof GovernorConfig>
 export type UnderstandConfig = Static<typeof UnderstandConfig>

@@ -17,6 +17,8 @@ export interface Gone { reason: string; /** It was replaced on purpose, in order
 export interface KeeperOptions<Out, In> {
   file: string
   env: Record<string, string>
+  /** The child gets `env` alone, and nothing of ours. */
+  bareEnv?: boolean
   execArgv?: readonly string[]
   /** Above 0 it yields to the core where processors are short: whatever it does, the bus goes on. @see nice(1) */
   niceness?: number
@@ -114,11 +116,11 @@ export class Keeper<Out extends object, In> {
   }
 
   #fork(): void {
-    const { file, env, execArgv = [], niceness, onStart, onMessage } = this.#o
+    const { file, env, bareEnv, execArgv = [], niceness, onStart, onMessage } = this.#o
     const [execPath, args] = niceness === undefined ? tied(process.execPath, execArgv) : tied('nice', ['-n', String(niceness), process.execPath, ...execArgv])
     let started: ChildProcess
     // An own session: Ctrl-C in a terminal is for the core, which then ends the child in order.
-    try { started = fork(file, [], { execPath, execArgv: args, detached: true, serialization: 'advanced', stdio: ['ignore', 'ignore', 'pipe', 'ipc'], env: { ...process.env, ...env } }) } catch (error) {
+    try { started = fork(file, [], { execPath, execArgv: args, detached: true, serialization: 'advanced', stdio: ['ignore', 'ignore', 'pipe', 'ipc'], env: bareEnv ? env : { ...process.env, ...env } }) } catch (error) {
       // No memory or no process to be had: that passes.
       this.#again(`could not be started: ${String(error)}`, false)
       return
