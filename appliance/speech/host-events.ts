@@ -23,6 +23,13 @@ export function eventOf(message: FromSpeech, before: Pick<VitalSigns, 'capture'>
     }
     case 'proven':
       return message.ok ? undefined : { severity: 'warning', name: 'proof.wrong', code: 'MODEL_UNTRUSTED', message: message.message ?? `“${message.text}” was heard` }
+    case 'learned': {
+      const { unknownWords, tookMs, error } = message
+      if (error) return { severity: 'error', name: 'learn.failed', code: codeOf(error.code), message: error.message }
+      return { severity: unknownWords.length > 0 ? 'warning' : 'info', name: 'learned', message: unknownWords.length > 0 ? `sentences with these words cannot be heard: ${unknownWords.join(', ')}` : 'the sentences of flows can be heard', data: { unknownWords, tookMs } }
+    }
+    case 'wyoming':
+      return message.event
     case 'keyword':
       return { severity: 'info', name: 'keyword', message: `“${message.word}” was said`, data: { word: message.word, confidence: message.confidence } }
     case 'log':

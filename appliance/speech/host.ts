@@ -6,12 +6,13 @@ import type { Clock, Timer } from '../contracts/clock.ts'
 import { isCode } from '../contracts/codes.ts'
 import { MtorError } from '../contracts/errors.ts'
 import type { SystemEventInput } from '../contracts/events.ts'
+import type { DeclaredIntent } from '../contracts/handlers.ts'
 import type { Hub } from '../contracts/hub.ts'
 import { Keeper, type Gone } from '../inference/keeper.ts'
 import type { ModelStatus, WorkerStatus } from '../inference/port.ts'
 import { eventOf } from './host-events.ts'
 import { inferenceStatus, speechStatus, Track, type SpeechStatus } from './host-status.ts'
-import type { FromSpeech, SpeechSettings, ToSpeech } from './messages.ts'
+import type { FromSpeech, SpeechSettings, ToSpeech, WyomingSettings } from './messages.ts'
 import type { KnownUtterance } from './proof.ts'
 import { quietPromise, Requests } from './requests.ts'
 import { TICK_MS, VitalSigns, type Verdict } from './vital-signs.ts'
@@ -37,6 +38,10 @@ export interface SpeechHostOptions {
   /** With what the ears prove themselves; left out: the recording that comes with the appliance. */
   known?: KnownUtterance
   onMessage(message: FromSpeech): void
+  /** Left out: the speech process opens no port. */
+  wyoming?: WyomingSettings
+  /** Carries out the text of a Wyoming client; what the box says of it. Never rejects. */
+  handle?: (text: string) => Promise<{ ok: boolean; text: string }>
   /** A neural voice: writes a sentence to a WAV file; false where the other voice must say it. Never rejects. */
   synthesise?: (text: string, file: string) => Promise<boolean>
 }
@@ -60,13 +65,16 @@ export class SpeechHost {
   #readyWait: PromiseWithResolvers<{ engine: string; loadMs: number }> | undefined
   #speaking = new Requests<void>()
   #listening = new Requests<{ audioS: number }>()
+  #learning = new Requests<{ unknownWords: string[] }>()
+  /** What flows declare; a restarted child learns it again before it hears anything. */
+  #lesson: Extract<ToSpeech, { kind: 'learn' }> | undefined
   /** A device chosen while running; a restarted child gets it again. */
   #device: Extract<ToSpeech, { kind: 'capture' }> | undefined
 
   constructor(options: SpeechHostOptions) {
     this.#o = options
-    const { config, understand, sequences, stateDir, runDir, models, known, clock } = options
-    const settings: SpeechSettings = { config, understand, sequences, stateDir, runDir, models, known }
+    const { config, understand, sequences, stateDir, runDir, models, known, wyoming, clock } = options
+    const settings: SpeechSettings = { config, understand, sequences, stateDir, runDir, models, known, ...(wyoming ? { wyoming } : {}) }
     this.#signs = this.#newSigns()
     this.#keeper = new Keeper({
       file: PROCESS_FILE, execArgv: ['--max-old-space-size=256'], env: { MTOR_SPEECH: JSON.stringify(settings) }, clock, shutdown: { kind: 'shutdown' },
@@ -123,6 +131,19 @@ export class SpeechHost {
   /** After a question the answer needs no wake word for this long. */
   expectAnswer(forMs: number): void { this.#keeper.send({ kind: 'expect-answer', forMs }) }
 
+  /**
+   * Hears these sentences too from now on, and words that are expected as answers, in place of those given before; every
+   * child that follows does. Resolves once they can be heard, with the words that no dictionary of the engine has.
+   * @throws MtorError SPEECH_DOWN where the child is off, deaf or dies meanwhile; the next one learns them all the same
+   */
+  async learn(declares: readonly DeclaredIntent[], answers: readonly string[]): Promise<{ unknownWords: string[] }> {
+    const { requestId, answer } = this.#learning.open()
+    this.#lesson = { kind: 'learn', requestId, declares, answers }
+    if (this.#deaf || !this.#keeper.started) this.#learning.settle(requestId, { error: this.#deaf ?? new MtorError('SPEECH_DOWN', 'speech is off') })
+    this.#keeper.send(this.#lesson)
+    return answer
+  }
+
   /** Listens to another ALSA device from now on. */
   capture(device: string, channels?: number): void {
     this.#device = { kind: 'capture', device, channels }
@@ -154,12 +175,14 @@ export class SpeechHost {
   #rejectAll(error: MtorError) {
     this.#speaking.rejectAll(error)
     this.#listening.rejectAll(error)
+    this.#learning.rejectAll(error)
   }
 
   #born(pid: number | undefined) {
     this.#signs = this.#newSigns()
     this.#deaf = undefined
     this.#renewTicks = undefined
+    if (this.#lesson) this.#keeper.send(this.#lesson)
     if (this.#device) this.#keeper.send(this.#device)
     this.#event({ severity: 'debug', name: 'process.started', data: { pid: pid ?? null } })
   }
@@ -217,6 +240,10 @@ export class SpeechHost {
         this.#track.fault(this.#o.clock.monoMs(), this.#deaf.code, this.#deaf.message)
         this.#readyWait?.reject(this.#deaf)
         this.#readyWait = undefined
+        this.#learning.rejectAll(this.#deaf)
+        break
+      case 'learned':
+        this.#learning.settle(message.requestId, message.error ? { error: errorOf(message.error) } : { value: { unknownWords: message.unknownWords } })
         break
       case 'proven':
         this.#track.proof(message.tookMs)
@@ -230,6 +257,9 @@ export class SpeechHost {
         break
       case 'synthesise':
         void (this.#o.synthesise?.(message.text, message.file) ?? Promise.resolve(false)).then((ok) => { this.#keeper.send({ kind: 'synthesised', requestId: message.requestId, ok }) })
+        break
+      case 'handle':
+        void (this.#o.handle?.(message.text) ?? Promise.resolve({ ok: false, text: '' })).then((answer) => { this.#keeper.send({ kind: 'handled', requestId: message.requestId, ...answer }) })
         break
       case 'speaking':
         if (message.state === 'failed') this.#speaking.settle(message.requestId, { error: errorOf(event ?? {}) })

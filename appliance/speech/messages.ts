@@ -1,4 +1,6 @@
 import type { Config } from '../config/schema.ts'
+import type { DeclaredIntent } from '../contracts/handlers.ts'
+import type { SystemEventInput } from '../contracts/events.ts'
 import type { KnownUtterance } from './proof.ts'
 
 /**
@@ -34,6 +36,11 @@ export interface UtteranceMessage {
   audio?: string
 }
 
+/** What Wyoming has to tell, as an event of speech. */
+export type WyomingReport = Omit<SystemEventInput, 'component'>
+/** What the speech process needs to know of Wyoming. */
+export type WyomingSettings = Config['dialects']['wyoming'] & { node: string; /** Of the appliance. */ version: string }
+
 export type FromSpeech =
   | { kind: 'ready'; engine: string; loadMs: number; engines: string[]; /** Names and versions, as in the model store. */ models: { model: string; version: string }[] }
   | { kind: 'capture'; state: 'open' | 'closed' | 'failed'; device: string; message?: string }
@@ -53,8 +60,13 @@ export type FromSpeech =
   | { kind: 'health'; rssBytes: number; cpuS: number; audioS: number; lastFrameAgeMs: number }
   /** The known recording was run through the ears. `message`: what came out wrong. */
   | { kind: 'proven'; ok: boolean; text: string; tookMs: number; message?: string }
+  /** A lesson can be heard from now on. `unknownWords` are in no dictionary of the engine, so sentences with them are never heard; `tookMs`: for so long nothing else was heard, which is made up for. */
+  | { kind: 'learned'; requestId: number; unknownWords: string[]; tookMs: number; error?: { code: string; message: string } }
   /** Have the neural voice say this into a file; answered by 'synthesised'. */
   | { kind: 'synthesise'; requestId: number; text: string; file: string }
+  | { kind: 'wyoming'; event: WyomingReport }
+  /** A Wyoming client's text is to be carried out; answered by 'handled'. */
+  | { kind: 'handle'; requestId: number; text: string }
   | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; message: string; data?: Record<string, unknown> }
 
 export type ToSpeech =
@@ -67,11 +79,15 @@ export type ToSpeech =
   | { kind: 'speak'; requestId: number; text: string; interrupt: boolean }
   /** `ok` false: the other voice is to say it. */
   | { kind: 'synthesised'; requestId: number; ok: boolean }
+  /** What became of the text of a Wyoming client, and what the box says of it. */
+  | { kind: 'handled'; requestId: number; ok: boolean; text: string }
   | { kind: 'earcon'; name: 'heard' | 'understood' | 'refused' }
   /** Cuts off what is being said. */
   | { kind: 'silence' }
   /** After a question the answer needs no wake word for this long. */
   | { kind: 'expect-answer'; forMs: number }
+  /** Sentences of flows, and words they expect as answers, in place of those of the last lesson. */
+  | { kind: 'learn'; requestId: number; declares: readonly DeclaredIntent[]; answers: readonly string[] }
   | { kind: 'shutdown' }
 
 /** What the speech process is started with, as JSON in the environment variable MTOR_SPEECH. */
@@ -86,4 +102,6 @@ export interface SpeechSettings {
   models?: { modelsDir: string; copyDir?: string }
   /** With what the ears prove themselves; left out: the recording that comes with the appliance. */
   known?: KnownUtterance
+  /** Left out: the process opens no port. */
+  wyoming?: WyomingSettings
 }

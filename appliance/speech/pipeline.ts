@@ -115,7 +115,11 @@ export class SpeechPipeline {
   #closed = false
 
   /** Answers such as "confirm" and bare numbers are in the grammar without being intents. */
-  readonly #phrases: ReadonlySet<string>
+  #phrases: ReadonlySet<string>
+  /** What can be said now: the templates' grammar and what was learnt on top. */
+  #grammar: CommandGrammar
+  /** A lesson that waits for the end of a command. */
+  #lesson: { grammar: CommandGrammar; done: PromiseWithResolvers<{ tookMs: number }> } | undefined
   #completeness = (text: string): Completeness => {
     const known = this.#o.completeness(text)
     if (known === 'complete' || known === 'extendable' || !this.#phrases.has(text)) return known
@@ -124,6 +128,7 @@ export class SpeechPipeline {
 
   private constructor(options: PipelineOptions, parts: { engine: SpeechEngine; vad: VoiceActivity; spot: Recogniser; command: Recogniser; check: WakeCheck; learned?: LearnedWords; open: () => Promise<Recogniser>; tuning: CommandTuning; release?: () => void }) {
     this.#o = options
+    this.#grammar = options.grammar
     this.#phrases = new Set(options.grammar.phrases)
     this.#engine = parts.engine
     this.engine = parts.engine.name
@@ -211,6 +216,44 @@ export class SpeechPipeline {
     })
   }
 
+  /**
+   * Hears this too from now on, in place of what was learnt before. Resolves once it is heard: at once, or when the command
+   * that is being said has ended. While the recogniser is made anew, sound waits for `tookMs`, and is caught up with.
+   */
+  async learn(more: CommandGrammar): Promise<{ unknownWords: string[]; tookMs: number }> {
+    const { phrases, words, freeTextLeads, usual = [] } = this.#o.grammar
+    const grammar = { phrases: [...phrases, ...more.phrases], words: [...words, ...more.words], freeTextLeads: [...freeTextLeads, ...more.freeTextLeads], usual: [...usual, ...more.usual ?? []] }
+    const done = Promise.withResolvers<{ tookMs: number }>()
+    await this.#inTurn(async () => {
+      this.#lesson?.done.resolve({ tookMs: 0 })
+      this.#lesson = { grammar, done }
+      await this.#learn()
+    })
+    if (this.#closed) done.resolve({ tookMs: 0 })
+    const { tookMs } = await done.promise
+    return { unknownWords: more.words.filter((word) => !this.#engine.knows(word)), tookMs }
+  }
+
+  /** Only between commands: one that is being said is heard to its end as it began. */
+  async #learn(): Promise<void> {
+    const lesson = this.#lesson
+    if (!lesson || this.#utterance?.is === 'command') return
+    this.#lesson = undefined
+    const sinceMs = performance.now()
+    try {
+      const phrases = commandPhrases(this.#engine, lesson.grammar)
+      // Each one made anew leaves some memory behind in Vosk: the same again is not.
+      if (phrases.join('\n') !== commandPhrases(this.#engine, this.#grammar).join('\n')) {
+        const command = await this.#engine.open({ kind: 'phrases', phrases, readings: READINGS })
+        this.#command.close()
+        this.#command = command
+      }
+      this.#grammar = lesson.grammar
+      this.#phrases = new Set(lesson.grammar.phrases)
+      lesson.done.resolve({ tookMs: performance.now() - sinceMs })
+    } catch (error) { lesson.done.reject(error) }
+  }
+
   /** Behind all sound so far: nobody is speaking, neither somebody nor the box. */
   async quiet(): Promise<boolean> {
     let quiet = false
@@ -250,6 +293,7 @@ export class SpeechPipeline {
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#lesson?.done.resolve({ tookMs: 0 })
     const release = async () => {
       this.#check.close()
       if (this.#release) return this.#release()
@@ -297,6 +341,7 @@ export class SpeechPipeline {
     // While the box itself speaks it may say the word.
     const spotted = this.#learned && !this.#speaking ? await this.#learned.push(frame, speech) : []
     for (const word of spotted) await this.#heardLearned(word)
+    if (this.#lesson) await this.#learn()
     let u = this.#utterance
     if (!u) {
       if (!speech) return this.#expire()
@@ -405,7 +450,8 @@ export class SpeechPipeline {
 
   /** Has the command come to its end? A text is judged by what the grammar makes of it once the recogniser has been emptied. */
   async #watchEnd(u: Utterance, silenceMs: number): Promise<void> {
-    const { endSilenceMs, maxSilenceMs, grammar } = this.#o
+    const { endSilenceMs, maxSilenceMs } = this.#o
+    const grammar = this.#grammar
     const length = this.#ring.end - u.from
     if (u.lead === undefined) {
       const lead = leadOf(textAfterWakeWord(this.#command.partial()), grammar.freeTextLeads)

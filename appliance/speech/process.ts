@@ -12,6 +12,7 @@ import { SpeechPipeline } from './pipeline.ts'
 import { EarsProver, ProofRound } from './proof.ts'
 import { AskedVoice, chooseEngine, openSink, Speaker } from './speak/index.ts'
 import { FreeSpeechFiles } from './free-speech-files.ts'
+import { Wyoming } from './wyoming/index.ts'
 
 /** Frames that wait for the pipeline: 10 s. Beyond it sound is dropped, and that is told. */
 const MAX_BACKLOG = Math.round((10 * SAMPLE_RATE_HZ) / FRAME_SAMPLES)
@@ -56,6 +57,7 @@ function hear(frame: Int16Array, endMs: number) {
   heardSamples += frame.length
   keeper?.push(frame, endMs)
   freeSpeech?.push(frame, endMs)
+  wyoming?.frame(frame, endMs)
   const ears = pipeline
   if (!ears) return
   if (backlog >= MAX_BACKLOG) return trouble(`recognition is ${MAX_BACKLOG} frames behind: sound is dropped`)
@@ -70,9 +72,31 @@ async function finishHearing(ears: SpeechPipeline) {
 }
 
 function emit(message: FromSpeech) {
+  // What the satellite's server has taken is not for the core.
+  const taken = wyoming?.heard(message) ?? false
   if (freeSpeech && message.kind === 'utterance' && message.how === 'free') void freeSpeech.attach(message).catch((error: unknown) => { trouble(`cannot keep what was said for the transcriber: ${String(error)}`); return message }).then(send)
-  else send(message)
+  else if (!taken) send(message)
   if (message.kind === 'utterance') keeper?.save(message.timeline, Date.now()).catch((error: unknown) => { trouble(`cannot keep audio: ${String(error)}`) })
+}
+
+// Sentences of flows
+
+let understander: Understander | undefined
+let lesson: Extract<ToSpeech, { kind: 'learn' }> | undefined
+
+/** Before the ears are loaded the lesson waits: it is learnt at the end of loading. */
+async function learn(mind: Understander, ears: SpeechPipeline, { requestId, declares, answers }: Extract<ToSpeech, { kind: 'learn' }>) {
+  try {
+    const sinceMs = performance.now()
+    mind.learn(declares)
+    const grammar = mind.learnedGrammar(answers)
+    const mindMs = performance.now() - sinceMs
+    const { unknownWords, tookMs } = await ears.learn(grammar)
+    send({ kind: 'learned', requestId, unknownWords, tookMs: Math.round(mindMs + tookMs) })
+  } catch (thrown) {
+    const { code, message } = toMtorError(thrown)
+    send({ kind: 'learned', requestId, unknownWords: [], tookMs: 0, error: { code, message } })
+  }
 }
 
 // Microphone
@@ -146,10 +170,24 @@ const speaker = new Speaker({
   sink: openSink(config.speak.device, stateDir),
   earcons: config.speak.earcons,
   ...(askedVoice ? { better: (text, signal) => askedVoice.synthesise(text, signal) } : {}),
-  onState: (requestId, state, message) => send({ kind: 'speaking', requestId, state, atMs: clock.monoMs(), message }),
+  // Below zero are the replies of a satellite's server.
+  onState: (requestId, state, message) => {
+    if (requestId > 0) send({ kind: 'speaking', requestId, state, atMs: clock.monoMs(), message })
+    else if (state !== 'started') wyoming?.played(-requestId)
+  },
   onSpeaking: (speaking) => pipeline?.setSpeaking(speaking),
   onError: (error) => trouble(`earcon: ${error.message}`),
 })
+
+// Dialects
+
+const wyoming: Wyoming | undefined = settings.wyoming?.enabled ? new Wyoming({
+  settings: settings.wyoming, clock, send,
+  voice: { engine, voice: config.speak.voice, ...(askedVoice ? { better: { model: config.speak.model, say: (text, signal) => askedVoice.synthesise(text, signal) } } : {}) },
+  // Frames that came meanwhile have their turn too.
+  turn: async () => { await new Promise((resolve) => { setImmediate(resolve) }); await turn },
+  play: (replyId, text, wav) => speaker.play(-replyId, text, wav),
+}) : undefined
 
 // Life
 
@@ -166,7 +204,7 @@ async function shutdown() {
   clearInterval(healthTimer)
   setTimeout(() => process.exit(0), SHUTDOWN_MS)
   for (const abort of listens.values()) abort.abort()
-  await Promise.allSettled([speaker.stop(), capture?.stop(), listenTurn, proofs?.stop()])
+  await Promise.allSettled([speaker.stop(), capture?.stop(), listenTurn, proofs?.stop(), wyoming?.stop()])
   await turn
   pipeline?.close()
   process.exit(0)
@@ -187,20 +225,26 @@ process.on('message', (message: ToSpeech) => {
     case 'listen-stop': return listens.get(message.requestId)?.abort()
     case 'speak': return speaker.speak(message.requestId, message.text, message.interrupt)
     case 'synthesised': return askedVoice?.answer(message.requestId, message.ok)
+    case 'handled': return wyoming?.handled(message.requestId, message.ok, message.text)
     case 'earcon': return speaker.earcon(message.name)
     case 'silence': return speaker.silence()
     case 'expect-answer': return pipeline?.expectAnswer(message.forMs)
+    case 'learn': {
+      lesson = message
+      if (understander && pipeline) void learn(understander, pipeline, message)
+      return
+    }
     case 'shutdown': { void shutdown(); return }
   }
 })
 
 try {
-  const understander = await Understander.load({ directories: understand.directories, sequences })
+  const mind = understander = await Understander.load({ directories: understand.directories, sequences })
   const ears = await SpeechPipeline.load({
     engine: config.engine,
     cacheDir: resolve(stateDir, 'cache'),
-    grammar: understander.speechGrammar(),
-    completeness: (text) => understander.completeness(text),
+    grammar: mind.speechGrammar(),
+    completeness: (text) => mind.completeness(text),
     endSilenceMs: config.endSilenceMs,
     maxSilenceMs: config.maxSilenceMs,
     answerWindowMs: config.answerWindowMs,
@@ -210,13 +254,17 @@ try {
   })
   const prover = await EarsProver.load(ears, known)
   proofs = new ProofRound({ prover, periodMs: config.proofPeriodMs, clock, quiet: async () => await ears.quiet() && listens.size === 0, report: send })
+  // What comes while one is being learnt is learnt next, before anything is heard.
+  for (let learnt; lesson !== learnt;) { learnt = lesson; if (learnt) await learn(mind, ears, learnt) }
   pipeline = ears
   loaded.resolve(pipeline)
   send({ kind: 'ready', engine: pipeline.engine, loadMs: Math.round(performance.now()), engines: [pipeline.engine], models: modelsOf(pipeline.engine) })
   reopenCapture()
   proofs.start()
+  wyoming?.start(pipeline)
 } catch (thrown) {
   const error = toMtorError(thrown)
   loaded.reject(error)
+  wyoming?.start(undefined)
   send({ kind: 'deaf', error: { code: error.code, message: error.message } })
 }

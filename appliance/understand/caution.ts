@@ -8,4 +8,4 @@ const QUESTION = /\?[\s"'”’)]*$/
 const REQUEST = /\b(?:can|could|would|will) you\b|\bplease\b/i
 
 /** True where a consequential sentence was put as a question: it is asked back about, not done. A stop is always done. */
-export const isWondering = (text: string, type: string): boolean => type !== 'stop' && isConsequential(type) && QUESTION.test(text) && !REQUEST.test(text)
+export const isWondering = (text: string, type: string, consequential = isConsequential(type)): boolean => type !== 'stop' && consequential && QUESTION.test(text) && !REQUEST.test(text)

@@ -1,4 +1,5 @@
 import { intentDefinition } from '../contracts/intents.ts'
+import type { DeclaredIntent, SlotKind } from '../contracts/handlers.ts'
 import { withArticle } from '../contracts/objects.ts'
 
 /** A number as it is said: at most three decimals, no trailing zeros. */
@@ -67,4 +68,15 @@ const SAYINGS: Readonly<Record<string, (slots: Slots, factors: Factors) => strin
 export function describe(type: string, slots: Slots, factors: Factors = {}): string {
   const saying = Object.hasOwn(SAYINGS, type) ? SAYINGS[type] : undefined
   return saying ? saying(slots, factors) : (intentDefinition(type)?.title ?? type).toLowerCase()
+}
+
+const VALUES: Readonly<Partial<Record<SlotKind, (value: number) => string>>> = {
+  length: sayDistance, duration: sayDuration, angle: (value) => counted(value, 'degree'), speed: (value) => `${counted(value, 'metre')} per second`, fraction: (value) => `${plain(value * 100)} percent`,
+}
+
+/** A request of a declared type in words: its title, and what was said of its slots, such as "open a door: front, 10 minutes". */
+export function describeDeclared({ title, slots: declared }: DeclaredIntent, slots: Slots): string {
+  const values = declared.flatMap(({ name, kind }) => slots[name] === undefined ? [] : [typeof slots[name] === 'number' ? (VALUES[kind] ?? plain)(slots[name]) : String(slots[name])])
+  const begin = /^\p{Lu}{2}/u.test(title) ? title : title.charAt(0).toLowerCase() + title.slice(1)
+  return values.length > 0 ? `${begin}: ${values.join(', ')}` : begin
 }

@@ -1,6 +1,5 @@
 import type { Clock, Timer } from '../contracts/clock.ts'
 import { CODES, type Code } from '../contracts/codes.ts'
-import { describe } from './describe.ts'
 import type { Understander } from './index.ts'
 import type { Understanding } from './port.ts'
 import { isQuantity } from './slots.ts'
@@ -90,7 +89,7 @@ export class Dialogue {
       // A proposer that cannot be had (no room to train, library missing) leaves only "not understood".
       try { proposal = await understander.propose(text) } catch { proposal = undefined }
       if (proposal?.type && this.#turns.get(session) === turn) {
-        return this.#ask(session, requestOf(proposal, spoken), 'choice', `Did you mean: ${proposal.question ?? describe(proposal.type, proposal.slots, proposal.factors)}?`)
+        return this.#ask(session, requestOf(proposal, spoken), 'choice', `Did you mean: ${proposal.question ?? understander.describe(proposal.type, proposal.slots, proposal.factors)}?`)
       }
     }
     return refuse('NOT_UNDERSTOOD')
@@ -118,7 +117,7 @@ export class Dialogue {
       return refuse(expects === 'confirm' ? 'NOT_CONFIRMED' : 'NOT_UNDERSTOOD')
     }
     // Said in full again, since what was not understood may have been a correction: "turn left" … "right".
-    const say = expects === 'slot' ? `To ${describe(request.type, request.slots, request.factors)}: ${lower(question.say)}` : question.say
+    const say = expects === 'slot' ? `To ${this.#o.understander.describe(request.type, request.slots, request.factors)}: ${lower(question.say)}` : question.say
     return this.#ask(session, request, expects, question.misses > 0 ? question.say : say, question.misses + 1)
   }
 
@@ -136,7 +135,7 @@ export class Dialogue {
     const said = plain(text)
     if (meant.type === request.type && slot in meant.slots) return withValue(meant.slots[slot])
     if (info?.values) {
-      const value = info.values.find((each) => (typeof each === 'boolean' ? (each ? ['on', 'yes', 'true'] : ['off', 'no', 'false']) : [String(each), `${each} ${slot}`]).includes(said))
+      const value = info.values.find((each) => (typeof each === 'boolean' ? (each ? ['on', 'yes', 'true'] : ['off', 'no', 'false']) : [String(each), `${each} ${slot}`].map(plain)).includes(said))
       return value === undefined ? undefined : withValue(value)
     }
     if (meant.type === 'cancel' || DECLINES.has(said) || said === '') return undefined
@@ -149,7 +148,7 @@ export class Dialogue {
     this.#close(session)
     const slot = request.missing[0]
     if (slot !== undefined) return this.#ask(session, request, 'slot', this.#o.understander.questionFor(request.type, slot))
-    if (this.#o.isHazardous(request.type, request.slots) && (request.spoken || !request.sure)) return this.#ask(session, request, 'confirm', `Say confirm to ${describe(request.type, request.slots)}.`)
+    if (this.#o.isHazardous(request.type, request.slots) && (request.spoken || !request.sure)) return this.#ask(session, request, 'confirm', `Say confirm to ${this.#o.understander.describe(request.type, request.slots)}.`)
     return submit(request)
   }
 

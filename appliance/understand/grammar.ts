@@ -1,7 +1,8 @@
 import { phrases, type Phrase } from './expand.ts'
 import type { SlotParser } from './graph.ts'
 import { IGNORED, REST, type Catalogue } from './loader.ts'
-import { TAILS } from './words.ts'
+import { numberWords } from './numbers.ts'
+import { TAILS, tokenize } from './words.ts'
 
 /** What a recogniser is to expect. */
 export interface SpeechGrammar {
@@ -97,11 +98,23 @@ function candidatesOf(catalogue: Catalogue): { candidates: Candidate[]; leads: S
   return { candidates: [...candidates.values()], leads }
 }
 
-/** The grammar of all templates: always the phrase that brings most new pairs of words next (greedy set cover), at most 4,000. */
+/** The grammar of all templates, at most 4,000 phrases. */
 export function speechGrammar(catalogue: Catalogue): SpeechGrammar {
   const chosen = new Set<string>(['yes', 'no', 'confirm', 'affirmative', 'negative', 'go ahead', 'do it', 'correct', 'that is right'])
   for (const tail of TAILS) chosen.add(tail.join(' '))
   for (const parser of ['length', 'angle', 'speed', 'duration', 'fraction'] as const) for (const value of values(parser)) chosen.add(value)
+  return cover(catalogue, chosen)
+}
+
+/** What declared types add to it: their sentences, the values of their choices, and words expected as answers; at most 4,000 phrases. */
+export function declaredGrammar(catalogue: Catalogue, answers: readonly string[]): SpeechGrammar {
+  const said = (text: string) => american(tokenize(text).map(({ word }) => /^\d{1,2}$/.test(word) ? numberWords(Number(word)) : word).join(' '))
+  const choices = [...catalogue.slots.values()].flatMap((slots) => [...slots.values()]).flatMap(({ values: each = [] }) => each.map(String))
+  return cover(catalogue, new Set([...choices, ...answers].map(said).slice(0, MAX_PHRASES / 2)))
+}
+
+/** Always the phrase that brings most new pairs of words next (greedy set cover). */
+function cover(catalogue: Catalogue, chosen: Set<string>): SpeechGrammar {
   const { candidates, leads } = candidatesOf(catalogue)
   const cursors = new Map<SlotParser, { list: string[]; at: number }>()
   const next = (parser: SlotParser) => {

@@ -126,31 +126,39 @@ export class Graph {
     return words
   }
 
-  /**
-   * The first sentence that ends templates of two different types, if any, with quantities written as {m} and the like.
-   * Walks the automaton beside itself; free text and free words are left out, since a literal word always wins over them.
-   */
-  ambiguity(typeOf: (template: number) => string): { sentence: string; templates: [number, number] } | undefined {
-    const seen = new Set<number>()
-    const queue: { a: number; b: number; sentence: string }[] = []
-    const push = (a: number, b: number, sentence: string) => {
-      const key = Math.min(a, b) * 1_048_576 + Math.max(a, b)
-      if (a === b && a !== 0 || seen.has(key)) return
-      seen.add(key)
-      queue.push({ a, b, sentence })
-    }
-    push(0, 0, '')
-    for (let at = 0; at < queue.length; at++) {
-      const { a, b, sentence } = queue[at]!
-      const left = this.nodes[a]!
-      const right = this.nodes[b]!
-      for (const one of left.ends) for (const other of right.ends) if (typeOf(one.template) !== typeOf(other.template)) return { sentence: sentence.trim(), templates: [one.template, other.template] }
-      for (const [word, edges] of left.words) for (const other of right.words.get(word) ?? []) for (const edge of edges) push(edge.to, other.to, `${sentence} ${word}`)
-      for (const edge of left.slots) {
-        if (edge.parser === 'text' || edge.parser === 'words') continue
-        for (const other of right.slots) if (other.parser === edge.parser) push(edge.to, other.to, `${sentence} {${edge.parser}}`)
-      }
-    }
-    return undefined
+  /** The first sentence that ends templates of two different types, if any; see `clash`. */
+  ambiguity(typeOf: (template: number) => string): Clash | undefined { return clash(this, this, (one, other) => typeOf(one) !== typeOf(other)) }
+}
+
+export interface Clash { sentence: string; templates: [number, number] }
+
+/**
+ * The first sentence that ends a template of either graph which `differ`, if any, with quantities written as {m} and the
+ * like. Walks the automatons beside each other; free text and free words are left out, since a literal word always wins
+ * over them.
+ */
+export function clash(one: Graph, other: Graph, differ: (one: number, other: number) => boolean): Clash | undefined {
+  const seen = new Set<number>()
+  const queue: { a: number; b: number; sentence: string }[] = []
+  const push = (a: number, b: number, sentence: string) => {
+    const key = one === other ? Math.min(a, b) * 1_048_576 + Math.max(a, b) : a * 1_048_576 + b
+    if (one === other && a === b && a !== 0 || seen.has(key)) return
+    seen.add(key)
+    queue.push({ a, b, sentence })
   }
+  push(0, 0, '')
+  for (let at = 0; at < queue.length; at++) {
+    const { a, b, sentence } = queue[at]!
+    const left = one.nodes[a]!
+    const right = other.nodes[b]!
+    for (const mine of left.ends) for (const its of right.ends) if (differ(mine.template, its.template)) return { sentence: sentence.trim(), templates: [mine.template, its.template] }
+    for (const word of (left.words.size < right.words.size ? left : right).words.keys()) {
+      for (const its of right.words.get(word) ?? []) for (const edge of left.words.get(word) ?? []) push(edge.to, its.to, `${sentence} ${word}`)
+    }
+    for (const edge of left.slots) {
+      if (edge.parser === 'text' || edge.parser === 'words') continue
+      for (const its of right.slots) if (its.parser === edge.parser) push(edge.to, its.to, `${sentence} {${edge.parser}}`)
+    }
+  }
+  return undefined
 }

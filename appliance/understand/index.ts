@@ -1,17 +1,21 @@
 import { fileURLToPath } from 'node:url'
 import { MtorError } from '../contracts/errors.ts'
+import type { DeclaredIntent } from '../contracts/handlers.ts'
 import { INTENTS } from '../contracts/intents.ts'
 import { isWondering } from './caution.ts'
-import { describe } from './describe.ts'
-import { speechGrammar, type SpeechGrammar } from './grammar.ts'
+import { checkDeclared, type DeclaredProblem } from './declared-check.ts'
+import { Declared } from './declared.ts'
+import { describe, describeDeclared } from './describe.ts'
+import { declaredGrammar, speechGrammar, type SpeechGrammar } from './grammar.ts'
 import { Graph } from './graph.ts'
 import { IGNORED, loadCatalogue, parseCatalogue, type Catalogue } from './loader.ts'
-import { Matcher, type Match } from './matcher.ts'
+import { Matcher } from './matcher.ts'
 import type { Completeness, Understanding } from './port.ts'
 import { Proposer } from './proposer.ts'
 import type { SlotInfo } from './slots.ts'
 import { TemplateProblem } from './template.ts'
 
+export type { DeclaredProblem } from './declared-check.ts'
 export type { Completeness, Understanding } from './port.ts'
 export type { SpeechGrammar } from './grammar.ts'
 export { Dialogue, type DialogueAct } from './dialogue.ts'
@@ -39,9 +43,12 @@ const elapsedMs = (since: number) => Math.round((performance.now() - since) * 10
 /** Text to intent. Only what a template matches may act; a proposal is a question to the operator. */
 export class Understander {
   readonly catalogue: Catalogue
+  readonly #graph: Graph
   readonly #matcher: Matcher
   readonly #proposer: Proposer
   readonly #freeText = new Set<string>()
+  /** Of the handlers, in place of what was learned before. */
+  #declared = new Declared([])
 
   private constructor(catalogue: Catalogue, cacheDirectory: string | undefined) {
     const graph = new Graph()
@@ -60,6 +67,7 @@ export class Understander {
       throw new MtorError('TEMPLATE_INVALID', `${place(other)}: "${clash.sentence}" is ambiguous: ${typeOf(other)} here, ${typeOf(one)} at ${place(one)}`, { data: { sentence: clash.sentence } })
     }
     this.catalogue = catalogue
+    this.#graph = graph
     graph.nodes.forEach(({ slots, template }) => slots.forEach(({ slot, parser }) => { if (parser === 'text' && template >= 0) this.#freeText.add(`${typeOf(template)} ${slot}`) }))
     this.#matcher = new Matcher(graph, { isUrgent: (template) => typeOf(template) === 'stop', requiredOf: (template) => this.#required(typeOf(template)), typeOf })
     this.#proposer = new Proposer(catalogue, cacheDirectory)
@@ -76,29 +84,53 @@ export class Understander {
   }
 
   /**
+   * From now on these types' sentences are matched too, where none of our own files' is: in place of what was learned
+   * before. Takes some milliseconds. @throws MtorError TEMPLATE_INVALID, and what was learned before stays
+   */
+  learn(declares: readonly DeclaredIntent[]): void { this.#declared = new Declared(declares) }
+
+  /** What is wrong with declared types, `others` being those that stay in force beside them. Learns nothing. */
+  checkDeclared(declares: readonly DeclaredIntent[], others: readonly DeclaredIntent[] = []): DeclaredProblem[] {
+    const typeOf = (template: number) => this.#typeOf(template)
+    return checkDeclared(declares, others, { graph: this.#graph, matcher: this.#matcher, typeOf, meaningOf: (text) => this.#ownMeaning(text)?.type })
+  }
+
+  /** What our own sentences make of the text; IGNORED where that is known to mean nothing. */
+  #ownMeaning(text: string) {
+    const typed = (sentence: string) => { const match = this.#matcher.match(sentence); return match && { ...match, type: this.#typeOf(match.template) } }
+    const match = typed(text)
+    if (match || !/[.!?\n]\s*\S/.test(text)) return match
+    return sentencesOf(text).map(typed).find((each) => each?.type === 'stop')
+  }
+
+  /** Our own sentences come first, so that nothing a handler declares can change what they mean. */
+  #meaning(text: string) {
+    const own = this.#ownMeaning(text)
+    const match = own ? undefined : this.#declared.matcher.match(text)
+    return match ? { ...match, type: this.#declared.typeOf(match.template) } : own
+  }
+
+  /**
    * What a template makes of the text: by 'template', or null; by 'proposal' where something that moves was put as a
    * question. A text no template takes whole is a stop when one of its sentences is ("Stop! There is a man in front of you.").
    * Never throws, well under a millisecond.
    */
   match(text: string): Understanding {
     const since = performance.now()
-    let match = this.#matcher.match(text)
-    if (!match && /[.!?\n]\s*\S/.test(text)) match = sentencesOf(text).map((each) => this.#matcher.match(each)).find((each) => each && this.#typeOf(each) === 'stop')
-    const type = match && this.#typeOf(match)
-    if (!match || !type || type === IGNORED) return { text, by: null, type: null, slots: {}, missing: [], confidence: 0, ms: elapsedMs(since) }
-    const missing = this.#required(type).filter((slot) => !(slot in match.slots))
+    const match = this.#meaning(text)
+    if (!match || match.type === IGNORED) return { text, by: null, type: null, slots: {}, missing: [], confidence: 0, ms: elapsedMs(since) }
+    const { type, slots, confidence } = match
+    const missing = this.#required(type).filter((slot) => !(slot in slots))
     const factors = missing.some((slot) => slot in match.factors) ? { factors: match.factors } : {}
-    const { slots, confidence } = match
-    const meaning = isWondering(text, type) ? { by: 'proposal' as const, question: describe(type, slots, match.factors) } : { by: 'template' as const }
+    const meaning = isWondering(text, type, this.#declared.get(type)?.actuates) ? { by: 'proposal' as const, question: this.describe(type, slots, match.factors) } : { by: 'template' as const }
     return { text, ...meaning, type, slots, missing, ...factors, confidence, ms: elapsedMs(since) }
   }
 
-  /** What the text might mean: by 'proposal' with a question to ask, or null. The first call loads or trains the proposer. */
+  /** What the text might mean: by 'proposal' with a question to ask, or null. The first call loads or trains the proposer. Declared types are never proposed: the proposer is not trained on them. */
   async propose(text: string): Promise<Understanding> {
     const since = performance.now()
     // What the files say means nothing is not asked about either.
-    const ignored = this.#matcher.match(text)
-    const proposal = ignored && this.#typeOf(ignored) === IGNORED ? undefined : await this.#proposer.propose(text)
+    const proposal = this.#ownMeaning(text)?.type === IGNORED ? undefined : await this.#proposer.propose(text)
     if (!proposal) return { text, by: null, type: null, slots: {}, missing: [], confidence: 0, ms: elapsedMs(since) }
     const missing = this.#required(proposal.type).filter((slot) => !(slot in proposal.slots))
     return { text, by: 'proposal', ...proposal, missing, question: describe(proposal.type, proposal.slots, proposal.factors), ms: elapsedMs(since) }
@@ -117,31 +149,58 @@ export class Understander {
   }
 
   /** How far a transcript has come, for deciding how long a silence ends it. */
-  completeness(text: string): Completeness { return this.#matcher.completeness(text) }
-
-  /** True for a slot that takes any text to the end, a command among it: "take a note" … "turn left at the big rock". */
-  isFreeText(type: string, slot: string): boolean { return this.#freeText.has(`${type} ${slot}`) }
-
-  /** The question that asks for a slot. */
-  questionFor(type: string, slot: string): string { return this.catalogue.questions.get(type)?.get(slot) ?? `What is the ${slot}?` }
-
-  slotInfo(type: string, slot: string): SlotInfo | undefined { return this.catalogue.slots.get(type)?.get(slot) }
-
-  /** Every type that has templates, with sentences to say. */
-  types(): TypeDescription[] {
-    return INTENTS.filter(({ type }) => this.catalogue.slots.has(type)).map(({ type, title }) => ({
-      type, title,
-      examples: this.catalogue.tests.filter((test) => test.type === type).slice(0, 3).map((test) => test.say),
-      slots: Object.fromEntries([...this.catalogue.slots.get(type)!].map(([name, { accepts: _, kind: __, ...info }]) => [name, info])),
-    }))
+  completeness(text: string): Completeness {
+    const own = this.#matcher.completeness(text)
+    const declared = this.#declared.matcher.completeness(text)
+    // An emergency stop is taken as soon as it is said, whatever sentence of a handler goes on from there.
+    if (declared === 'nothing' || (own === 'complete' && this.#ownMeaning(text)?.type === 'stop')) return own
+    return own === 'nothing' || own === declared ? declared : 'extendable'
   }
 
-  /** Sentences for a speech recogniser's grammar. */
+  /** A request in words, such as "turn left by 90 degrees". */
+  describe(type: string, slots: Readonly<Record<string, unknown>>, factors: Readonly<Record<string, number>> = {}): string {
+    const declared = this.#declared.get(type)
+    return declared ? describeDeclared(declared, slots) : describe(type, slots, factors)
+  }
+
+  /** True for a slot that takes any text to the end, a command among it: "take a note" … "turn left at the big rock". */
+  isFreeText(type: string, slot: string): boolean {
+    return this.#freeText.has(`${type} ${slot}`) || this.#declared.get(type)?.slots.some(({ name, kind }) => name === slot && kind === 'text') === true
+  }
+
+  /** The question that asks for a slot. */
+  questionFor(type: string, slot: string): string { return (this.#declared.catalogue.questions.get(type) ?? this.catalogue.questions.get(type))?.get(slot) ?? `What is the ${inWords(slot)}?` }
+
+  slotInfo(type: string, slot: string): SlotInfo | undefined { return (this.#declared.catalogue.slots.get(type) ?? this.catalogue.slots.get(type))?.get(slot) }
+
+  /** Every type that has templates, ours and the declared ones, with sentences to say. */
+  types(): TypeDescription[] {
+    const described = (type: string, title: string, { slots, tests }: Catalogue): TypeDescription => ({
+      type, title,
+      examples: tests.filter((test) => test.type === type).slice(0, 3).map((test) => test.say),
+      slots: Object.fromEntries([...slots.get(type)!].map(([name, { accepts: _, kind: __, ...info }]) => [name, info])),
+    })
+    const declared = this.#declared.catalogue
+    return [
+      ...INTENTS.filter(({ type }) => this.catalogue.slots.has(type)).map(({ type, title }) => described(type, title, this.catalogue)),
+      ...[...declared.slots.keys()].map((type) => described(type, this.#declared.get(type)!.title, declared)),
+    ]
+  }
+
+  /** Sentences for a speech recogniser's grammar: our own. */
   speechGrammar(): SpeechGrammar { return speechGrammar(this.catalogue) }
 
-  #typeOf(match: Match): string { return this.catalogue.templates[match.template]!.type }
+  /** The same for what is declared, and the words that are expected as answers. */
+  learnedGrammar(answers: readonly string[] = []): SpeechGrammar { return declaredGrammar(this.#declared.catalogue, answers) }
 
-  #required(type: string): string[] { return [...this.catalogue.slots.get(type) ?? []].filter(([, info]) => info.required).map(([name]) => name) }
+  #typeOf(template: number): string { return this.catalogue.templates[template]!.type }
+
+  #required(type: string): string[] {
+    return this.#declared.get(type) ? this.#declared.required(type) : [...this.catalogue.slots.get(type) ?? []].filter(([, info]) => info.required).map(([name]) => name)
+  }
 }
+
+/** "doorName" as it is said. */
+const inWords = (slot: string) => slot.replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 
 function unresolved(slot: string): never { throw new MtorError('INTERNAL', `slot ${slot} was not resolved`) }

@@ -7,8 +7,11 @@ import { fileURLToPath } from 'node:url'
 const understander = await Understander.load()
 const { tests, unsure, never } = understander.catalogue
 
-test('every type of the catalogue has templates and at least five test sentences', (t) => {
-  for (const { type } of INTENTS) t.true(tests.filter((each) => each.type === type).length >= 5, type)
+/** What only programs ask for has no sentences. */
+const BY_PROGRAMS = new Set<string>(['speech.say', 'speech.ask', 'device.command'])
+
+test('every type of the catalogue that is said has templates and at least five test sentences', (t) => {
+  for (const { type } of INTENTS) if (!BY_PROGRAMS.has(type)) t.true(tests.filter((each) => each.type === type).length >= 5, type)
   t.true(tests.length >= 400, `${tests.length}`)
   t.true(never.length >= 150, `${never.length}`)
 })

@@ -143,7 +143,7 @@ function inTemplate(source: string, node: unknown, fail: Fail, rule: (name: stri
 }
 
 /** Checks every slot against the type's schema and writes lists out: each phrase sets its value. */
-function resolve(item: Item, infos: ReadonlyMap<string, SlotInfo>, lists: ReadonlyMap<string, ReadonlyMap<string, Item>>, fail: (message: string) => never): Item {
+export function resolve(item: Item, infos: ReadonlyMap<string, SlotInfo>, lists: ReadonlyMap<string, ReadonlyMap<string, Item>>, fail: (message: string) => never): Item {
   const known = (slot: string) => (slot === REST ? REST_INFO : infos.get(slot)) ?? fail(`unknown slot "${slot}"; known: ${[...infos.keys()].join(', ') || 'none'}`)
   const visit = (each: Item): Item => {
     if (each.kind === 'sequence') return { ...each, items: each.items.map(visit) }

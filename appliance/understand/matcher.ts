@@ -43,15 +43,15 @@ type Layers = Map<number, Path>[]
 
 export class Matcher {
   readonly #graph: Graph
-  readonly #correction: Correction
+  readonly #correction: Correction | undefined
   /** Templates after which a pause never helps: an emergency stop is taken as soon as it is said. */
   readonly #isUrgent: (template: number) => boolean
   readonly #requiredOf: (template: number) => readonly string[]
   readonly #typeOf: (template: number) => string
 
-  constructor(graph: Graph, options: { isUrgent: (template: number) => boolean; requiredOf: (template: number) => readonly string[]; typeOf: (template: number) => string }) {
+  constructor(graph: Graph, options: { isUrgent: (template: number) => boolean; requiredOf: (template: number) => readonly string[]; typeOf: (template: number) => string; /** Left out: yes. */ corrects?: boolean }) {
     this.#graph = graph
-    this.#correction = new Correction(graph.vocabulary())
+    this.#correction = options.corrects === false ? undefined : new Correction(graph.vocabulary())
     this.#isUrgent = options.isUrgent
     this.#requiredOf = options.requiredOf
     this.#typeOf = options.typeOf
@@ -61,6 +61,12 @@ export class Matcher {
   match(text: string): Match | undefined {
     const tokens = tokenize(text).filter((token) => !NOISE.test(token.word))
     return this.#best(tokens, text, this.#walk(tokens, text))?.match
+  }
+
+  /** True where the first words of the text, politeness aside, are already a whole sentence of a template that is `wanted`. */
+  opensWith(text: string, wanted: (template: number) => boolean): boolean {
+    const tokens = tokenize(text).filter((token) => !NOISE.test(token.word))
+    return this.#walk(tokens, text).some((layer) => [...layer ?? []].some(([node]) => this.#graph.nodes[node]!.ends.some(({ template }) => wanted(template))))
   }
 
   /** How far a transcript has come. */
@@ -128,7 +134,7 @@ export class Matcher {
       if (!layer) continue
       const { word } = tokens[at]!
       const alternatives = isNumberWord(word) && isNumberWord(tokens[at + 1]?.word ?? '') ? [] : homophonesOf(word)
-      const corrected = this.#correction.of(word)
+      const corrected = this.#correction?.of(word)
       const joined = joinedOf(word, tokens[at + 1]?.word)
       for (const [id, path] of layer) {
         const node = this.#graph.nodes[id]!

@@ -29,6 +29,13 @@ export const NUMBER_WORDS: readonly string[] = [...UNITS.keys(), ...TEENS.keys()
 const NUMBER_WORD_SET = new Set(NUMBER_WORDS)
 export const isNumberWord = (text: string): boolean => NUMBER_WORD_SET.has(text) || /^\d/.test(text)
 
+/** A whole number from 0 to 99 in words. */
+export function numberWords(value: number): string {
+  const of = (table: ReadonlyMap<string, number>, wanted: number) => [...table].find(([, each]) => each === wanted)?.[0]
+  const tens = of(TENS, value - value % 10)
+  return of(UNITS, value) ?? of(TEENS, value) ?? (value % 10 === 0 ? tens! : `${tens} ${of(UNITS, value % 10)}`)
+}
+
 interface Part { end: number; value: number }
 const numeral = (text: string): number | undefined => NUMERAL.test(text) ? Number(text) : GROUPED.test(text) ? Number(text.replaceAll(',', '')) : undefined
 
