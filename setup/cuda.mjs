@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { environment } from './child.mjs'
+import { CUDNN, isLoadable, leastDriver, needsOf } from './cuda-needs.mjs'
 import { root, setUpOrExit } from './setup.mjs'
 import { done, failed, missing, say, SetupError, ticking } from './steps.mjs'
 
@@ -15,7 +16,8 @@ Lets models run on an NVIDIA GPU (x86-64 Linux). It brings:
   1. the CUDA and TensorRT libraries of onnxruntime-node (several hundred MB, by its own install script, from NuGet),
   2. @tensorflow/tfjs-node-gpu, which trains on the GPU (several hundred MB, by npm; --no-tfjs leaves it out),
 and then proves, by profiling a small graph, what ran where.
-It does not bring: the NVIDIA driver, CUDA 12 and cuDNN 9 (and TensorRT 10, which is optional); it says which is missing.
+It does not bring: the NVIDIA driver, CUDA and cuDNN 9 (and TensorRT 10, which is optional); it says which is missing, and
+which CUDA (12 or 13) the libraries of onnxruntime were built for.
 
   --check    only look: install nothing
   --no-tfjs  without @tensorflow/tfjs-node-gpu
@@ -51,7 +53,7 @@ async function main() {
     await installOnnxruntime()
     if (!args.includes('--no-tfjs')) await installTfjs()
   }
-  const wanting = await checkLibraries()
+  const wanting = checkLibraries(gpus)
   if (wanting > 0 && onlyCheck) return 1
   return await prove()
 }
@@ -93,18 +95,22 @@ async function installTfjs() {
   }
 }
 
-/** Which shared libraries the linker looks for in vain. @see ldd(1) */
-async function checkLibraries() {
+/** How many things are wanting: shared libraries that the linker looks for in vain, and what it does not know of (cuDNN, the driver). */
+function checkLibraries(gpus) {
   let wanting = 0
   for (const name of PROVIDERS) {
     const file = libraryOf(name)
     if (!existsSync(file)) { missing(`libonnxruntime_providers_${name}.so is not installed${onlyCheck ? ' (npm run setup:cuda installs it)' : ''}`); wanting++; continue }
-    const { stdout } = spawnSync('ldd', [file], { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } })
-    const absent = [...stdout.matchAll(/^\s*(\S+) => not found$/gm)].map(([, library]) => library)
+    const { absent, cuda } = needsOf(file)
+    if (name === 'cuda') {
+      if (!absent.includes(CUDNN) && !isLoadable(CUDNN)) absent.push(CUDNN)
+      const least = leastDriver(cuda, gpus)
+      if (least) { missing(`CUDA ${cuda}, which libonnxruntime_providers_cuda.so was built for, needs the NVIDIA driver ${least} or newer`); wanting++ }
+    }
     if (absent.length === 0) { done(`libonnxruntime_providers_${name}.so finds all it needs`); continue }
     missing(`libonnxruntime_providers_${name}.so needs ${absent.join(', ')}`)
     if (name === 'tensorrt') say('  TensorRT 10 is optional: without it models run on CUDA.')
-    else { wanting++; say('  Install CUDA 12 (cudart, cuBLAS, cuFFT, cuRAND) and cuDNN 9 from NVIDIA\'s package repository for your distribution, then run: ldconfig') }
+    else { wanting++; say(`  Install CUDA${cuda ? ` ${cuda}` : ''} (cudart, cuBLAS, cuFFT, cuRAND) and cuDNN 9 for it from NVIDIA's package repository for your distribution, then run: ldconfig`) }
   }
   return wanting
 }
