@@ -149,7 +149,7 @@ export class Conversation {
     const { hub, clock, betterEars } = this.#o
     const message = heard.how === 'free' && betterEars ? await betterEars(heard) : heard
     const voice = this.#o.voice()
-    hub.system({ severity: 'info', component: 'speech', name: 'heard', message: message.how === 'rejected' ? `not in the grammar: ${message.text}` : message.text, data: { how: message.how, confidence: message.confidence, engine: message.engine } })
+    hub.system({ severity: 'info', component: 'speech', name: 'heard', message: message.how === 'rejected' ? `not in the grammar: ${message.text}` : message.text, data: { how: message.how, confidence: message.confidence, engine: message.engine, tookMs: Math.round(message.timeline.transcriptMs - message.timeline.speechEndMs) } })
     if (message.how === 'rejected') {
       voice?.earcon('refused')
       hub.system({ severity: 'info', component: 'speech', name: 'refused', code: 'NOT_UNDERSTOOD', message: message.text })

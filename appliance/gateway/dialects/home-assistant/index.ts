@@ -1,4 +1,5 @@
 import type { Heard } from '../../../bus/index.ts'
+import { Throttle } from '../../../bus/limits.ts'
 import type { Timer } from '../../../contracts/clock.ts'
 import { MtorError, toMtorError } from '../../../contracts/errors.ts'
 import type { SystemEvent } from '../../../contracts/events.ts'
@@ -32,6 +33,7 @@ export class HomeAssistant {
   readonly #o: HomeAssistantOptions
   readonly #messages: DiscoveryMessage[]
   readonly #home: ReturnType<typeof homeTopics>
+  readonly #complaints: Throttle
   /** Told once, and not any more: to be taken back from the next Home Assistant that comes. */
   #gone: string[] = []
   #off: (() => void)[] = []
@@ -41,6 +43,7 @@ export class HomeAssistant {
     this.#o = options
     this.#messages = options.enabled ? discoveryMessages(options.about) : []
     this.#home = homeTopics(options.topics, options.about.node)
+    this.#complaints = new Throttle(options.clock, 1, 5)
   }
 
   /** Finds out what an earlier start has told; before the bus starts, since it decides which topics that has. */
@@ -114,7 +117,8 @@ export class HomeAssistant {
     try { answer = await this.#carryOut(entity, textOf(payload), identity) } catch (thrown) {
       const error = toMtorError(thrown)
       answer = error.say
-      this.#o.hub.system({ severity: 'warning', component: COMPONENT, name: 'command.rejected', code: error.code, message: `${entity}: ${error.message}`, data: { client: identity.client } })
+      const leftOut = this.#complaints.pass()
+      if (leftOut !== undefined) this.#o.hub.system({ severity: 'warning', component: COMPONENT, name: 'command.rejected', code: error.code, message: `${entity}: ${error.message}`, data: { client: identity.client, ...(leftOut > 0 ? { leftOut } : {}) } })
     }
     if (answer) this.#o.bus.publish(this.#home.answer, Buffer.from(answer), { retain: true, qos: 1 })
   }
