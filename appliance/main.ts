@@ -13,6 +13,7 @@ import { Devices } from './devices.ts'
 import { Admission, Dispatcher, endUntoldWhenBack, Handlers, IntentService, recover } from './dispatch/index.ts'
 import { realmCatalogue } from './gateway/catalogue.ts'
 import { ControlServer } from './gateway/control.ts'
+import { Dialects } from './gateway/dialects/index.ts'
 import { Feed } from './gateway/feed.ts'
 import { FactLog } from './gateway/log.ts'
 import { controlRoutes } from './gateway/routes.ts'
@@ -152,13 +153,16 @@ async function main(config: Config): Promise<void> {
 
   endUntoldWhenBack({ journal, dispatcher, hub })
 
-  const bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason), handlers,
+  const dialects = new Dialects({ config, version, values: journal, hub, clock, topics, service, conversation, understander, expectAnswer: (forMs) => host?.expectAnswer(forMs), bus: { publish: (topic, payload, options) => bus.publish(topic, payload, options), subscribe: (filter, listener) => bus.subscribe(filter, listener) } })
+  await dialects.prepare()
+  const bus: Bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason), handlers, foreign: dialects.foreign,
     deviceCommand: (device, payload, { client, role, kind }) => service.submit(service.envelope('device.command', { device, ...payload as Record<string, unknown> }, { kind, operator: client.slice(0, 64) }), { client, role, kind }) })
   await part('bus', () => bus.start(), () => bus.stop())
   const tellCatalogue = () => bus.publish(topics.catalogue, realmCatalogue({ hub, drivers, examples: () => understander.types(), handlers, isVacant: isNotFitted }), { retain: true, qos: 1 })
   handlers.onChange(tellCatalogue)
   tellCatalogue()
   minds.publish((provider) => bus.publish(topics.inferenceProvider(provider.model), provider, { retain: true }))
+  if (dialects.active) await part('dialects', () => dialects.start(), () => dialects.stop())
   const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => minds.summary() })
   status.start()
   parts.add('status', () => status.stop())
