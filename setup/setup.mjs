@@ -4,6 +4,7 @@
 import { dirname } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { buildFlows, flowsAreCurrent } from '../flows/build.mjs'
 import { installParts, missingParts } from './debian.mjs'
 import { lock } from './lock.mjs'
 import { bringModels, modelsState, sayGivenUp } from './models.mjs'
@@ -24,13 +25,15 @@ export async function setUp(purpose) {
   if (major < 20) throw new SetupError(`this is Node ${process.versions.node}; 20 or newer is needed`, 'Install a newer Node (Debian 12 backports, or the packages of nodejs.org).')
   const packages = packagesAreCurrent(root)
   let models = packages ? modelsState(root, purpose) : 'missing'
-  if (packages && missingParts(purpose).length === 0 && models !== 'missing') {
+  if (packages && flowsAreCurrent() && missingParts(purpose).length === 0 && models !== 'missing') {
     if (models === 'given up') sayGivenUp(root)
     return
   }
   const unlock = await lock(root)
   try {
     if (!packagesAreCurrent(root)) await installPackages(root)
+    const flowsMs = performance.now()
+    if (await buildFlows()) done('nodes of the flows', flowsMs)
     await installParts(purpose)
     // Another set-up may have brought them while this one waited.
     models = modelsState(root, purpose)

@@ -1,0 +1,35 @@
+import type { RealmCatalogue } from '../../appliance/contracts/handlers.ts'
+import type { Choices } from './form.ts'
+import { $ } from './red.ts'
+
+/** Asked again after this: the appliance may have learned types since. */
+const FRESH_MS = 3000
+const kept = new Map<string, { atMs: number; catalogue: Promise<RealmCatalogue | undefined> }>()
+
+/** What the appliance behind a realm node offers to choose from; undefined while it cannot be asked. */
+export function catalogueOf(realm: string): Promise<RealmCatalogue | undefined> {
+  const known = kept.get(realm)
+  if (known && performance.now() - known.atMs < FRESH_MS) return known.catalogue
+  const catalogue = new Promise<RealmCatalogue | undefined>((resolve) => { $.getJSON('mtor-appliance/catalogue', { realm }).done(resolve).fail(() => resolve(undefined)) })
+  kept.set(realm, { atMs: performance.now(), catalogue })
+  return catalogue
+}
+
+/** What can be chosen, as the editor's autoComplete takes it. */
+export function choicesOf(from: Choices, catalogue: RealmCatalogue | undefined, typed: string, device: string): { value: string; label: string }[] {
+  const all = ((): readonly (readonly [value: string, about?: string])[] => {
+    switch (from) {
+      case 'types': return catalogue?.types.map(({ type, title }) => [type, title]) ?? []
+      // What the box carries out itself is never given to a flow.
+      case 'handled': return catalogue?.types.filter(({ by }) => by !== 'appliance').map(({ type, title }) => [type, title]) ?? []
+      case 'devices': return catalogue?.devices.map(({ id, kind }) => [id, kind]) ?? []
+      case 'commands': return Object.keys(catalogue?.devices.find(({ id }) => id === device)?.commands ?? {}).map((command) => [command])
+      case 'components': return catalogue?.components.map((component) => [component]) ?? []
+      case 'packets': return [['node']]
+      case 'objects': return [['person'], ['cup'], ['dog'], ['cat'], ['chair'], ['bottle'], ['car']]
+    }
+  })()
+  // What is chosen already does not hide the others.
+  const wanted = all.some(([value]) => value === typed) ? '' : typed.toLowerCase()
+  return all.filter(([value, about]) => value.toLowerCase().includes(wanted) || about?.toLowerCase().includes(wanted)).map(([value, about]) => ({ value, label: about ? `${value}  (${about})` : value }))
+}

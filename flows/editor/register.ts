@@ -1,0 +1,128 @@
+import { fieldsList } from './fields-list.ts'
+import type { Field, Form } from './form.ts'
+import { catalogueOf, choicesOf } from './catalogue.ts'
+import { $, RED, type EditorNode } from './red.ts'
+import { slotsList } from './slots-list.ts'
+
+/** One family: what talks to the appliance has one colour. */
+const COLOUR = '#8FC1B5'
+/** Fields that Node-RED's editor cannot read and write by itself. */
+const OWN = new Set(['fields', 'lines', 'slots'])
+
+const isNumber = (value: unknown) => value !== '' && value !== null && value !== undefined && Number.isFinite(Number(value))
+
+/** What is wrong with a value, as a key of the messages; undefined where nothing is. */
+function wrong(field: Field, value: unknown): string | undefined {
+  const text = value === undefined || value === null ? '' : String(value)
+  if ('required' in field && field.required && text === '') return 'common.invalid.required'
+  if (field.kind === 'number') {
+    if (text === '') return undefined
+    if (!isNumber(value) || (field.minimum !== undefined && Number(value) < field.minimum) || (field.maximum !== undefined && Number(value) > field.maximum)) return 'common.invalid.number'
+  }
+  // A property such as ${NAME} is filled in at the start.
+  if ('pattern' in field && field.pattern && !/^\$\{.+\}$/.test(text) && !new RegExp(field.pattern).test(text)) return 'common.invalid.pattern'
+  return undefined
+}
+
+function defaultOf(field: Field): Record<string, unknown> {
+  const validate = function (this: EditorNode, value: unknown, options?: unknown) {
+    const visible = !field.when || field.when.is.includes(this[field.when.field] as string)
+    const problem = visible ? wrong(field, value) : undefined
+    if (problem === undefined) return true
+    return options ? `${this._?.(`common.field.${field.name}`) ?? field.name}: ${this._?.(problem) ?? problem}` : false
+  }
+  switch (field.kind) {
+    case 'realm': return { value: '', type: 'mtor-realm', required: true }
+    case 'tls': return { value: '', type: 'tls-config', required: false }
+    case 'fields': case 'slots': case 'lines': return { value: [] }
+    case 'typed': return { value: field.value }
+    default: return { value: 'value' in field ? field.value ?? '' : '', validate }
+  }
+}
+
+/** Registers a node with the editor, as its form says. */
+export function registerForm(form: Form): void {
+  const prefix = form.config ? 'node-config-input-' : 'node-input-'
+  const credentials = form.fields.filter((field) => 'credential' in field), plain = form.fields.filter((field) => !('credential' in field) && field.kind !== 'note')
+  const defaults: Record<string, unknown> = { name: { value: '' } }
+  for (const field of plain) {
+    defaults[field.name] = defaultOf(field)
+    if (field.kind === 'typed') defaults[`${field.name}Type`] = { value: field.valueType }
+  }
+  const input = (name: string) => $(`#${prefix}${name}`)
+
+  const prepare = function (this: EditorNode) {
+    const value = (name: string) => { const element = input(name); return element.attr('type') === 'checkbox' ? element.prop('checked') as boolean : String(element.val() ?? '') }
+    for (const field of form.fields) {
+      switch (field.kind) {
+        case 'typed': {
+          // Before Node-RED 3, and on nodes made by hand, the companion may be missing.
+          input(`${field.name}Type`).val(this[`${field.name}Type`] ?? field.valueType)
+          input(field.name).typedInput({ default: field.valueType, types: field.types, typeField: input(`${field.name}Type`) })
+          break
+        }
+        case 'choose': {
+          input(field.name).autoComplete({ minLength: 0, search: (typed: string, done: (found: unknown[]) => void) => { void catalogueOf(String(input('realm').val() ?? '')).then((catalogue) => done(choicesOf(field.from, catalogue, typed, value('device') as string))) } })
+          // As the key does: the list opens without anything typed.
+          $(`#mtor-choose-${field.name}`).on('click', () => input(field.name).trigger('focus').trigger($.Event('keyup', { keyCode: 40 })))
+          break
+        }
+        case 'lines': $(`#mtor-${field.name}`).val(((this[field.name] as string[] | undefined) ?? []).join('\n')); break
+        case 'fields': fieldsList(this, field, { value, onChange: (name, listener) => { input(name).on('change', listener) } }); break
+        case 'slots': slotsList(this, field.name); break
+      }
+    }
+    // Fields that only matter with others.
+    const show = () => { for (const { name, when } of form.fields) if (when) $(`#mtor-row-${name}`).toggle(when.is.includes(value(when.field))) }
+    for (const name of new Set(form.fields.flatMap(({ when }) => when ? [when.field] : []))) input(name).on('change', show)
+    show()
+    describe(this, form, value, input)
+  }
+
+  const save = function (this: EditorNode) {
+    for (const field of form.fields) {
+      if (!OWN.has(field.kind)) continue
+      if (field.kind === 'lines') this[field.name] = String($(`#mtor-${field.name}`).val() ?? '').split('\n').map((line) => line.trim()).filter((line) => line !== '')
+      else this[field.name] = $(`#mtor-${field.name}`).editableList('items').toArray().map((row: unknown) => ($(row).data('read') as () => unknown)()).filter((row: { name?: string }) => row.name)
+    }
+  }
+
+  RED.nodes.registerType(form.type, {
+    category: form.config ? 'config' : 'MTOR', color: COLOUR, defaults,
+    ...(credentials.length > 0 ? { credentials: Object.fromEntries(credentials.map(({ name, kind }) => [name, { type: kind === 'password' ? 'password' : 'text' }])) } : {}),
+    ...(form.config ? {} : { inputs: form.inputs ?? 0, outputs: form.outputs ?? 0, icon: form.icon, align: form.end ? 'right' : 'left' }),
+    paletteLabel(this: EditorNode) { return this._?.('palette') ?? form.type.slice(5) },
+    label(this: EditorNode) {
+      const named = form.label ? String(this[form.label] ?? '') : ''
+      const field = form.fields.find(({ name }) => name === form.label)
+      const shown = field?.kind === 'select' && !field.raw && named !== '' ? this._?.(`common.option.${named}`) ?? named : named
+      return String(this.name ?? '') || shown || (this._?.('palette') ?? form.type.slice(5))
+    },
+    labelStyle(this: EditorNode) { return this.name ? 'node_label_italic' : '' },
+    outputLabels(this: EditorNode, index: number) { return this._?.(`output.${index + 1}`) },
+    inputLabels(this: EditorNode) { return this._?.('input') },
+    ...(form.button ? { button: { onclick(this: EditorNode) { $.ajax({ url: `mtor-appliance/press/${String(this.id)}`, type: 'POST' }) } } } : {}),
+    oneditprepare: prepare, oneditsave: save,
+  })
+}
+
+/** Below an intent type: what it is, how it is said, and what slots it has. */
+function describe(node: EditorNode, form: Form, value: (name: string) => string | boolean, input: (name: string) => ReturnType<typeof $>): void {
+  if (!form.fields.some(({ name, kind }) => name === 'intentType' && kind === 'choose')) return
+  const about = $('<div class="form-tips" style="margin: 0 0 12px 104px"></div>').insertAfter($('#mtor-row-intentType'))
+  const show = () => {
+    void catalogueOf(String(input('realm').val() ?? '')).then((catalogue) => {
+      const type = catalogue?.types.find((each) => each.type === value('intentType'))
+      about.empty().toggle(type !== undefined || !catalogue)
+      if (!catalogue) about.text(node._!('common.offline'))
+      if (!type) return
+      about.append($('<b>').text(type.title))
+      const slots = Object.entries(((type.slots as { properties?: object }).properties ?? {}) as Record<string, { 'x-unit'?: string }>).map(([name, { 'x-unit': unit }]) => unit ? `${name} (${unit})` : name)
+      if (slots.length > 0) about.append($('<div>').text(`${node._!('common.slots')}: ${slots.join(', ')}`))
+      if (type.examples.length > 0) about.append($('<div>').text(`${node._!('common.said')}: “${type.examples[0]}”`))
+    })
+  }
+  input('intentType').on('change', show)
+  input('realm').on('change', show)
+  show()
+}
