@@ -53,6 +53,12 @@ export const CODES = {
   // Seeing.
   CAMERA: { say: 'I cannot get a picture from the camera.', hint: 'Check the camera and vision.camera in the configuration; see: mtor doctor' },
   IMAGE_INVALID: { say: 'I cannot read that picture.', hint: 'Give a JPEG, PNG or WebP of at most 50 megapixels.' },
+  // Realm.
+  NOT_A_MEMBER: { say: 'That node does not belong to my realm.', hint: 'See the members with: mtor realm status; a new node joins with: mtor realm join ADDRESS TOKEN' },
+  ALREADY_A_MEMBER: { say: 'That node belongs to a realm already.', hint: 'Leave with: mtor realm leave; or give the new node a name of its own (node in the configuration).' },
+  TOKEN_INVALID: { say: 'That join token is not valid.', hint: 'Make a new one on a full node with: mtor realm token' },
+  NODE_UNREACHABLE: { say: 'I cannot reach the other node.', hint: 'Check its power and the network between; see: mtor realm status' },
+  VERSION_MISMATCH: { say: 'Another node speaks a version that I do not.', hint: 'Upgrade the older node; neighbouring versions work together.' },
   // Parts of the appliance.
   JOURNAL_UNAVAILABLE: { say: 'My journal is not available, so I cannot accept requests.', hint: 'Check the disk; see: mtor doctor' },
   JOURNAL_CORRUPT: { say: 'My journal was damaged. I set it aside and started a new one.', hint: 'The old file is kept beside the new one.' },

@@ -1,0 +1,106 @@
+import { createHash, randomBytes } from 'node:crypto'
+import Type, { type Static } from 'typebox'
+import type { Clock } from '../contracts/clock.ts'
+import { NodeName } from '../contracts/envelope.ts'
+import { MtorError } from '../contracts/errors.ts'
+import { validator } from '../contracts/validate.ts'
+import type { RealmFolder } from './folder.ts'
+import { NODE_ROLES, type NodeRole } from './list.ts'
+
+const SECRET_BYTES = 16
+/** Enough of a SHA-256 that nobody finds a second certificate for it (2^128 tries). */
+const FINGERPRINT_BYTES = 16
+const CHECK_BYTES = 3
+const PREFIX = 'mtor-'
+const MAX_TOKENS = 64
+
+const Grant = Type.Object({
+  hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  role: Type.Enum(NODE_ROLES),
+  node: Type.Optional(NodeName),
+  boot: Type.String(),
+  expiresMonoMs: Type.Number(),
+})
+/** What a token allows. Only its hash is kept: whoever reads the file cannot join with it. */
+export type Grant = Static<typeof Grant>
+const grantsValidator = validator(Type.Array(Grant))
+
+const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest()
+
+/** A token as people copy it: secret, fingerprint of the realm's authority, and a check for slips of the pen. */
+export function formatToken(secret: Uint8Array, fingerprint: string): string {
+  const bytes = Buffer.concat([secret, Buffer.from(fingerprint, 'hex').subarray(0, FINGERPRINT_BYTES)])
+  return PREFIX + Buffer.concat([bytes, sha256(bytes).subarray(0, CHECK_BYTES)]).toString('base64url')
+}
+
+/** @throws MtorError TOKEN_INVALID for what is no token, or has been miscopied */
+export function parseToken(text: string): { secret: Buffer; fingerprintStart: string } {
+  const bytes = Buffer.from(text.startsWith(PREFIX) ? text.slice(PREFIX.length) : '', 'base64url')
+  const content = bytes.subarray(0, SECRET_BYTES + FINGERPRINT_BYTES)
+  if (bytes.length !== SECRET_BYTES + FINGERPRINT_BYTES + CHECK_BYTES || !sha256(content).subarray(0, CHECK_BYTES).equals(bytes.subarray(content.length))) {
+    throw new MtorError('TOKEN_INVALID', 'that is no join token, or a letter of it is wrong', { hint: 'Copy it whole, as printed by: mtor realm token' })
+  }
+  return { secret: bytes.subarray(0, SECRET_BYTES), fingerprintStart: content.subarray(SECRET_BYTES).toString('hex') }
+}
+
+/** True when the fingerprint begins as the token says. */
+export const fitsToken = (fingerprint: string, fingerprintStart: string): boolean => fingerprintStart.length === FINGERPRINT_BYTES * 2 && fingerprint.startsWith(fingerprintStart)
+
+/**
+ * One-time join tokens. They expire on the monotonic clock of the boot they were made in (a board may have no other),
+ * and one that was used is gone from the disk before the newcomer gets anything.
+ */
+export class Tokens {
+  readonly #folder: RealmFolder
+  readonly #clock: Clock
+  readonly #boot: string
+  #grants: Grant[] = []
+  #writing: Promise<unknown> = Promise.resolve()
+
+  constructor(options: { folder: RealmFolder; clock: Clock; boot: string }) {
+    this.#folder = options.folder
+    this.#clock = options.clock
+    this.#boot = options.boot
+  }
+
+  async load(): Promise<void> {
+    const text = await this.#folder.read('tokens')
+    let value: unknown
+    try { value = JSON.parse(text ?? '[]') } catch { value = [] }
+    // Tokens that cannot be read are lost, which is safe: new ones are made in a second.
+    this.#grants = grantsValidator.check(value) ? value.filter((grant) => this.#isAlive(grant)) : []
+  }
+
+  /** Makes a token; its text is told only now. @throws MtorError BUSY when too many are open */
+  async make(options: { role: NodeRole; minutes: number; fingerprint: string; node?: string }): Promise<{ token: string; expiresInS: number }> {
+    this.#grants = this.#grants.filter((grant) => this.#isAlive(grant))
+    if (this.#grants.length >= MAX_TOKENS) throw new MtorError('BUSY', `${MAX_TOKENS} join tokens are open`, { hint: 'Wait until some of them expire.' })
+    const secret = randomBytes(SECRET_BYTES)
+    this.#grants.push({ hash: sha256(secret).toString('hex'), role: options.role, ...(options.node === undefined ? {} : { node: options.node }), boot: this.#boot, expiresMonoMs: this.#clock.monoMs() + options.minutes * 60_000 })
+    await this.#write()
+    return { token: formatToken(secret, options.fingerprint), expiresInS: options.minutes * 60 }
+  }
+
+  /** What a secret allows, while it is good. */
+  find(secret: Uint8Array): Grant | undefined {
+    const hash = sha256(secret).toString('hex')
+    return this.#grants.find((grant) => grant.hash === hash && this.#isAlive(grant))
+  }
+
+  /** Uses a token up; false when somebody else just did. On the disk before this resolves. */
+  async spend(grant: Grant): Promise<boolean> {
+    const at = this.#grants.indexOf(grant)
+    if (at < 0 || !this.#isAlive(grant)) return false
+    this.#grants.splice(at, 1)
+    await this.#write()
+    return true
+  }
+
+  #isAlive(grant: Grant): boolean { return grant.boot === this.#boot && this.#clock.monoMs() < grant.expiresMonoMs }
+
+  #write(): Promise<void> {
+    const written = this.#writing.then(() => this.#folder.write('tokens', JSON.stringify(this.#grants)))
+    this.#writing = written.catch(() => {})
+    return written
+  }
+}
