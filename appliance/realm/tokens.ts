@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import type { Clock } from '../contracts/clock.ts'
 import { NodeName } from '../contracts/envelope.ts'
@@ -15,17 +15,34 @@ const PREFIX = 'mtor-'
 const MAX_TOKENS = 64
 
 const Grant = Type.Object({
-  hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  id: Type.String({ pattern: '^[0-9a-f]{16}$' }),
+  key: Type.String({ pattern: '^[0-9a-f]{64}$' }),
   role: Type.Enum(NODE_ROLES),
   node: Type.Optional(NodeName),
   boot: Type.String(),
   expiresMonoMs: Type.Number(),
 })
-/** What a token allows. Only its hash is kept: whoever reads the file cannot join with it. */
+/** What a token allows. The token itself is not kept: only a hash of its secret, with which a proof can be checked. */
 export type Grant = Static<typeof Grant>
 const grantsValidator = validator(Type.Array(Grant))
 
 const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest()
+const keyOf = (secret: Uint8Array) => sha256(Buffer.concat([Buffer.from('mtor-join-v1\n'), secret]))
+const idOf = (key: Uint8Array) => sha256(key).toString('hex').slice(0, 16)
+
+/**
+ * The secret never travels: a newcomer proves that it knows it, for this TLS connection and this request alone. Whoever
+ * overhears or relays the proof, a node that was revoked among them, can do nothing with it elsewhere.
+ * @param binding of the connection @see RFC 9266
+ */
+const proof = (key: Uint8Array, binding: Uint8Array, csr: string) => createHmac('sha256', key).update(binding).update(csr).digest()
+export const CHANNEL_BINDING = { label: 'EXPORTER-Channel-Binding', bytes: 32 } as const
+
+/** What a newcomer says of its token. */
+export function proveToken(secret: Uint8Array, binding: Uint8Array, csr: string): { id: string; proof: string } {
+  const key = keyOf(secret)
+  return { id: idOf(key), proof: proof(key, binding, csr).toString('hex') }
+}
 
 /** A token as people copy it: secret, fingerprint of the realm's authority, and a check for slips of the pen. */
 export function formatToken(secret: Uint8Array, fingerprint: string): string {
@@ -76,15 +93,18 @@ export class Tokens {
     this.#grants = this.#grants.filter((grant) => this.#isAlive(grant))
     if (this.#grants.length >= MAX_TOKENS) throw new MtorError('BUSY', `${MAX_TOKENS} join tokens are open`, { hint: 'Wait until some of them expire.' })
     const secret = randomBytes(SECRET_BYTES)
-    this.#grants.push({ hash: sha256(secret).toString('hex'), role: options.role, ...(options.node === undefined ? {} : { node: options.node }), boot: this.#boot, expiresMonoMs: this.#clock.monoMs() + options.minutes * 60_000 })
+    const key = keyOf(secret)
+    this.#grants.push({ id: idOf(key), key: key.toString('hex'), role: options.role, ...(options.node === undefined ? {} : { node: options.node }), boot: this.#boot, expiresMonoMs: this.#clock.monoMs() + options.minutes * 60_000 })
     await this.#write()
     return { token: formatToken(secret, options.fingerprint), expiresInS: options.minutes * 60 }
   }
 
-  /** What a secret allows, while it is good. */
-  find(secret: Uint8Array): Grant | undefined {
-    const hash = sha256(secret).toString('hex')
-    return this.#grants.find((grant) => grant.hash === hash && this.#isAlive(grant))
+  /** What the token allows that was proven, while it is good. */
+  find(given: { id: string; proof: string }, binding: Uint8Array, csr: string): Grant | undefined {
+    const grant = this.#grants.find(({ id }) => id === given.id)
+    if (!grant || !this.#isAlive(grant)) return undefined
+    const [right, said] = [proof(Buffer.from(grant.key, 'hex'), binding, csr), Buffer.from(given.proof, 'hex')]
+    return said.length === right.length && timingSafeEqual(said, right) ? grant : undefined
   }
 
   /** Uses a token up; false when somebody else just did. On the disk before this resolves. */

@@ -66,7 +66,7 @@ export class TlsPeers implements Peers {
       host, port, realm: membership.realm, credentials: membership.credentials,
       onPeer: (socket, node, serial) => { this.#begin(socket, { node, serial, dialler: node }) },
       onNewcomer: (socket) => options.onNewcomer(socket),
-      onRefused: (address, error) => this.#report({ severity: error.code === 'NOT_A_MEMBER' ? 'warning' : 'debug', name: 'link.refused', code: error.code, message: error.message, data: { address } }),
+      onRefused: (address, error) => this.#report({ ...(error.code === 'NOT_A_MEMBER' ? { severity: 'warning', name: 'link.refused' } : { severity: 'debug', name: 'handshake.failed' }), code: error.code, message: error.message, data: { address } }),
     })
   }
 

@@ -60,7 +60,9 @@ export class Pulse {
     this.#turnsSinceHeard += 1
     this.#turnsSinceHears += 1
     if (nowMs - this.#heardAtMs > offlineAfterMs && this.#turnsSinceHeard > TURNS) return 'silent'
-    if (nowMs - this.#hearsAtMs > offlineAfterMs + Math.min(this.#rttMs ?? 0, MAX_SLOW_MS) && this.#turnsSinceHears > TURNS) return 'unheard'
+    // While it is quiet itself, it will be called silent in a moment.
+    const isHeard = nowMs - this.#heardAtMs < offlineAfterMs / 2
+    if (isHeard && nowMs - this.#hearsAtMs > offlineAfterMs + Math.min(this.#rttMs ?? 0, MAX_SLOW_MS) && this.#turnsSinceHears > TURNS) return 'unheard'
     return undefined
   }
 

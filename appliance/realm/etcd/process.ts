@@ -1,0 +1,181 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { existsSync, mkdirSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Clock, Timer } from '../../contracts/clock.ts'
+import { MtorError } from '../../contracts/errors.ts'
+import type { SystemEventInput } from '../../contracts/events.ts'
+import { LastWords, tied } from '../../inference/child.ts'
+import type { EtcdTls } from '../../journal/etcd/endpoint.ts'
+import { etcdEnvironment, etcdFlags, type EtcdSettings } from './flags.ts'
+import { HealthProbe, type EtcdHealth } from './health.ts'
+import { EtcdLog, troubleIn } from './log.ts'
+
+export interface EtcdProcessOptions extends EtcdSettings {
+  /** Default /usr/bin/etcd. */
+  binary?: string
+  clock: Clock
+  /** Data and log of this member, such as <state>/realm/etcd. */
+  folder: string
+  /** How this node reaches its own member over TLS. */
+  clientTls?: EtcdTls
+  /** How often a write must go round, ms. Default 2,000. */
+  probeMs?: number
+  /** A process that answers nothing for this long is killed and started again, ms. Default 5,000. */
+  hungMs?: number
+  onEvent?(event: SystemEventInput): void
+}
+
+const FIRST_RETRY_MS = 100
+const LAST_RETRY_MS = 5_000
+/** Damaged data does not mend by trying, ms. */
+const CORRUPT_RETRY_MS = 60_000
+const HEALTHY_MS = 10_000
+const STOP_MS = 3_000
+
+/**
+ * One etcd member as a child of the core: started with its own data and bounded log, started again with growing
+ * pauses however it ended, killed when it hangs, and gone when we are gone. It counts as healthy only while a write
+ * has gone round through it. What only a person or the membership can mend is told: full disk, damaged data, removed.
+ */
+export class EtcdProcess {
+  readonly #o: EtcdProcessOptions
+  readonly #log: EtcdLog
+  readonly #probe: HealthProbe
+  #child: ChildProcess | undefined
+  #gone: Promise<void> = Promise.resolve()
+  #running = false
+  #retry: Timer | undefined
+  #failures = 0
+  #startedMs = 0
+  #told = new Set<string>()
+  restarts = 0
+
+  constructor(options: EtcdProcessOptions) {
+    this.#o = options
+    this.#log = new EtcdLog(join(options.folder, 'etcd.log'))
+    const { clock, name, clientUrls, clientTls, probeMs = 2_000, hungMs = 5_000 } = options
+    this.#probe = new HealthProbe({ clock, name, url: clientUrls[0]!, tls: clientTls, probeMs, hungMs, onChange: (health, before) => { this.#healthChanged(health, before) }, onHung: () => { this.kill(`answered nothing for ${hungMs} ms`) } })
+  }
+
+  get pid(): number | undefined { return this.#child?.pid }
+  get health(): EtcdHealth { return this.#probe.health }
+  get dataDir(): string { return join(this.#o.folder, 'data') }
+  /** True when this member has been in a cluster: then the flags of the first start are not read any more. */
+  get hasData(): boolean { return existsSync(join(this.dataDir, 'member')) }
+
+  /** Starts the process; `ready` tells when it works. @throws MtorError NOT_FITTED where there is no etcd */
+  start(): Promise<void> {
+    if (this.#running) return Promise.resolve()
+    const { binary } = this
+    if (etcdVersion(binary) === undefined) return Promise.reject(new MtorError('NOT_FITTED', `expected etcd as ${binary}, found none that starts`, { hint: 'Install it with: apt-get install etcd-server' }))
+    mkdirSync(this.#o.folder, { recursive: true, mode: 0o700 })
+    this.#running = true
+    this.#spawn()
+    this.#probe.start()
+    return Promise.resolve()
+  }
+
+  get binary(): string { return this.#o.binary ?? '/usr/bin/etcd' }
+
+  /** Resolves when a write has gone round. Rejects with NO_QUORUM or JOURNAL_UNAVAILABLE after `timeoutMs`. */
+  async ready(timeoutMs: number): Promise<void> { await this.#probe.ready(timeoutMs) }
+
+  /** What this member says of itself, also without a leader. */
+  status() { return this.#probe.status() }
+
+  /** Ends it in order, so that another leader is chosen without an election timeout; stopping twice is fine. */
+  async stop(): Promise<void> {
+    this.#running = false
+    const { clock } = this.#o
+    this.#probe.stop()
+    clock.clearTimeout(this.#retry)
+    const child = this.#child
+    if (child) {
+      child.kill('SIGTERM')
+      // A stopped process does not hear that.
+      child.kill('SIGCONT')
+      const late = clock.setTimeout(() => { child.kill('SIGKILL') }, STOP_MS)
+      await this.#gone
+      clock.clearTimeout(late)
+    }
+    this.#log.close()
+  }
+
+  /** Ends it at once; it is started again. */
+  kill(reason = 'killed') {
+    this.#log.write(`mtor: ${reason}`)
+    this.#child?.kill('SIGKILL')
+  }
+
+  signal(signal: NodeJS.Signals) { this.#child?.kill(signal) }
+
+  /** Renames the data of a stopped member, so that it can join anew. Returns the new name, or undefined where there was none. */
+  setAside(): string | undefined {
+    if (this.#child) throw new MtorError('ALREADY_RUNNING', 'expected a stopped etcd')
+    if (!existsSync(this.dataDir)) return undefined
+    const wall = this.#o.clock.wallMs()
+    const time = wall === undefined ? 'unknown-time' : new Date(wall).toISOString().replace(/[-:]|\.\d+/g, '')
+    let aside = `${this.dataDir}.aside-${time}`
+    for (let i = 2; existsSync(aside); i++) aside = `${this.dataDir}.aside-${time}-${i}`
+    renameSync(this.dataDir, aside)
+    return aside
+  }
+
+  #spawn() {
+    const [command, args] = tied(this.binary, etcdFlags(this.#o, this.dataDir))
+    // An own session: Ctrl-C in a terminal is for the core, which then ends it in order.
+    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true, env: etcdEnvironment(process.env) })
+    const words = new LastWords(child, (line) => { this.#heard(line) })
+    this.#child = child
+    this.#startedMs = this.#o.clock.monoMs()
+    this.#gone = new Promise((resolve) => {
+      const ended = (reason: string) => {
+        if (this.#child !== child) return
+        this.#child = undefined
+        resolve()
+        if (this.#running) this.#again(`${reason}${String(words) ? `: ${words}` : ''}`)
+      }
+      child.once('error', (error) => { ended(`could not be started: ${error.message}`) })
+      child.once('close', (code, signal) => { ended(signal ? `killed by ${signal}` : `ended with ${code}`) })
+    })
+  }
+
+  #again(reason: string) {
+    const { clock } = this.#o
+    if (clock.monoMs() - this.#startedMs >= HEALTHY_MS) this.#failures = 0
+    const delayMs = this.#told.has('corrupt') || this.#told.has('removed') ? CORRUPT_RETRY_MS : this.#failures === 0 ? 0 : Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (this.#failures - 1))
+    this.#failures += 1
+    this.restarts += 1
+    this.#event({ severity: 'error', component: 'etcd', name: 'etcd.down', code: 'JOURNAL_UNAVAILABLE', message: `etcd ${reason}; it is started again in ${delayMs} ms`, data: { delayMs } })
+    this.#probe.down()
+    this.#retry = clock.setTimeout(() => { if (this.#running && !this.#child) this.#spawn() }, delayMs)
+  }
+
+  #heard(line: string) {
+    this.#log.write(line)
+    const trouble = troubleIn(line)
+    if (!trouble || this.#told.has(trouble)) return
+    this.#told.add(trouble)
+    if (trouble === 'disk-full') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.disk-full', code: 'DISK_FULL', message: 'etcd cannot write: its disk is full' })
+    if (trouble === 'corrupt') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.corrupt', code: 'JOURNAL_CORRUPT', message: `The data of etcd in ${this.dataDir} is damaged: ${line.slice(0, 300)}`, say: 'The shared journal on this board is damaged.' })
+    if (trouble === 'removed') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.removed', code: 'NO_QUORUM', message: 'This member was removed from the cluster: it must join anew' })
+  }
+
+  #healthChanged(health: EtcdHealth, before: EtcdHealth) {
+    if (health === 'ok') {
+      this.#told.clear()
+      this.#event({ severity: 'info', component: 'etcd', name: 'etcd.up', message: 'A write went round through etcd' })
+    }
+    if (health === 'no-quorum') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.no-quorum', code: 'NO_QUORUM', message: 'etcd runs, but has lost the majority of its members' })
+    if (health === 'silent' && before === 'ok') this.#event({ severity: 'error', component: 'etcd', name: 'etcd.silent', code: 'JOURNAL_UNAVAILABLE', message: 'etcd does not answer' })
+    if (health === 'full') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.disk-full', code: 'DISK_FULL', message: 'etcd has reached its quota and takes no more writes' })
+  }
+
+  #event(event: SystemEventInput) { this.#o.onEvent?.(event) }
+}
+
+/** "3.4.23"; undefined where there is no etcd that starts. */
+export function etcdVersion(binary: string): string | undefined {
+  const { stdout } = spawnSync(binary, ['--version'], { encoding: 'utf8', timeout: 5_000, env: etcdEnvironment(process.env) })
+  return /^etcd Version: (\S+)/m.exec(stdout ?? '')?.[1]
+}
