@@ -61,6 +61,7 @@ export const CODES = {
   VERSION_MISMATCH: { say: 'Another node speaks a version that I do not.', hint: 'Upgrade the older node; neighbouring versions work together.' },
   // Parts of the appliance.
   JOURNAL_UNAVAILABLE: { say: 'My journal is not available, so I cannot accept requests.', hint: 'Check the disk; see: mtor doctor' },
+  NO_QUORUM: { say: 'I have lost the other nodes, so I cannot accept requests.', hint: 'Bring back a majority of the nodes; see: mtor realm status' },
   JOURNAL_CORRUPT: { say: 'My journal was damaged. I set it aside and started a new one.', hint: 'The old file is kept beside the new one.' },
   CONFIG_INVALID: { say: 'My configuration has a mistake.', hint: 'Run: mtor config check FILE' },
   AUDIO_INVALID: { say: 'I cannot read that sound file.', hint: 'Give a PCM or float WAV with 1 to 8 channels.' },

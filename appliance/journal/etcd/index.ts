@@ -1,0 +1,6 @@
+export { EtcdJournal, type EtcdJournalOptions } from './journal.ts'
+export { EtcdClient, type EtcdClientOptions, type EtcdStatus } from './client.ts'
+export type { EtcdTls } from './endpoint.ts'
+export { EtcdError } from './errors.ts'
+export type { NodeLease } from './lease.ts'
+export type { AcceptedElsewhere, EndedElsewhere } from './followers.ts'
