@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path'
 import { addInferenceCommands } from './cli/inference.ts'
 import { addLearnCommands } from './cli/learn.ts'
 import { addModelsCommands } from './cli/models.ts'
+import { addRealmCommands } from './cli/realm.ts'
 import type { CliContext } from './cli/context.ts'
 import { inRunDir, loadConfig, PROJECT_DIR } from './config/load.ts'
 import { MtorError, toMtorError } from './contracts/errors.ts'
@@ -133,6 +134,7 @@ const context: CliContext = { config, client, json, print, interrupted }
 addInferenceCommands(program, context)
 addModelsCommands(program, context)
 addLearnCommands(program, context)
+addRealmCommands(program, context)
 
 const deadLetters = program.command('dead-letters').description('intents that failed and may be submitted again')
 deadLetters.command('list', { isDefault: true }).description('list them')

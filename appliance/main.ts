@@ -29,6 +29,7 @@ import { thermalZones } from './inference/governor/index.ts'
 import { inferenceRoutes } from './inference/index.ts'
 import { SqliteJournal } from './journal/index.ts'
 import { Parts, seconds } from './parts.ts'
+import { memberNames, PEER_PROTOCOL, Realm, realmRoutes } from './realm/index.ts'
 import { isNotFitted, makeSkills } from './skills/index.ts'
 import { Conversation } from './speech/conversation.ts'
 import { firstLight, knownUtterance } from './speech/first-light.ts'
@@ -66,6 +67,9 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 
 async function main(config: Config): Promise<void> {
   const { version } = JSON.parse(readFileSync(join(PROJECT_DIR, 'package.json'), 'utf8')) as { version: string }
+  // A member keeps the name it joined with, whatever its host is called now.
+  const member = memberNames(config.stateDir)
+  Object.assign(config, member)
   console.log(`MTOR appliance ${version}: node ${config.node} of realm ${config.realm}`)
   for (const folder of new Set([config.stateDir, config.runDir])) lockFolder(folder)
   const hub = new Hub(clock, config.node)
@@ -74,6 +78,9 @@ async function main(config: Config): Promise<void> {
   feed.start(hub)
   log.start(hub)
   parts.add('log', () => { feed.stop(); log.stop() })
+
+  const realm = member && await Realm.open({ stateDir: config.stateDir, config: config.peers, clock, hub, version })
+  if (realm) await part(`links to the realm (port ${config.peers.port})`, () => realm.start(), () => realm.stop())
 
   // The speech process loads its models while the rest starts.
   const stop = new EmergencyStop(hub)
@@ -124,7 +131,7 @@ async function main(config: Config): Promise<void> {
   const skills = makeSkills({
     clock, node: config.node, now: () => hub.now(), stateDir: config.stateDir, values: journal,
     deviceState: (kind) => { const driver = drivers.find((d) => d.kind === kind); return driver && { id: driver.id, state: driver.state() as never } },
-    nodes: () => [{ node: config.node, online: true, mode: guard.mode, devices: Object.fromEntries(drivers.map((d) => [d.id, d.connected ? 'connected' : 'lost'])) }],
+    nodes: () => [{ node: config.node, online: true, mode: guard.mode, devices: Object.fromEntries(drivers.map((d) => [d.id, d.connected ? 'connected' : 'lost'])) }, ...realm?.peers.list().map(({ node, online }) => ({ node, online })) ?? []],
     guard, eyes: minds.eyes, thermalZones: () => thermalZones(config.governor.thermalDir), sequences: config.sequences as never,
     canceller: { cancel: async (source, exceptId) => dispatcher.cancel((e) => e.id !== exceptId && e.source.kind === source.kind && e.source.operator === source.operator).map((e) => e.type) },
     children: {
@@ -163,10 +170,10 @@ async function main(config: Config): Promise<void> {
   tellCatalogue()
   minds.publish((provider) => bus.publish(topics.inferenceProvider(provider.model), provider, { retain: true }))
   if (dialects.active) await part('dialects', () => dialects.start(), () => dialects.stop())
-  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => minds.summary() })
+  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, ...(realm ? { realm: () => ({ role: realm.role, protocol: PEER_PROTOCOL }) } : {}), publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => minds.summary() })
   status.start()
   parts.add('status', () => status.stop())
-  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
+  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...realmRoutes({ realm, stateDir: config.stateDir, node: config.node, version, config: config.peers }), ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
   await part('control socket', () => control.start(), () => control.stop())
   parts.add('new requests', () => service.close())
 

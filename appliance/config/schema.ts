@@ -45,6 +45,15 @@ export const JournalConfig = part({
   archiveMaxBytes: Type.Integer({ default: 256 * 1024 * 1024, minimum: 1024 * 1024, description: 'The oldest archive file is dropped beyond this' }),
 }, 'The journal')
 
+export const PeersConfig = part({
+  host: Type.String({ default: '0.0.0.0', description: 'Where this node listens for the others, once it is in a realm. Only members get further than the TLS handshake, and newcomers with a token' }),
+  port: Type.Integer({ default: 7717, minimum: 1, maximum: 65535 }),
+  address: Type.Optional(Type.String({ description: 'HOST or HOST:PORT where the others reach this node. Left out: host, where it is one address; else the one it comes from when it joins' })),
+  heartbeatMs: ms(100, 'Nodes tell each other that they are there this often', 20, 10_000),
+  offlineAfterMs: ms(500, 'A node that was not heard for this long is offline', 100, 60_000),
+  discovery: Type.Boolean({ default: false, description: 'Announce this node by multicast DNS, for: mtor realm discover. A help to find an address; nobody is trusted for it' }),
+}, 'Links to the other nodes of the realm')
+
 export const DispatchConfig = part({
   maxUnfinished: Type.Integer({ default: 10_000, minimum: 1, description: 'More than this many unfinished intents: BUSY' }),
   concurrency: Type.Integer({ default: 16, minimum: 1, maximum: 256, description: 'Intents carried out at once; one per device' }),
@@ -195,6 +204,7 @@ export const Config = part({
   log: part({ level: Type.Enum(['debug', 'info', 'warn', 'error'], { default: 'info' }) }, 'Log'),
   bus: BusConfig,
   journal: JournalConfig,
+  peers: PeersConfig,
   dispatch: DispatchConfig,
   guard: GuardConfig,
   devices: Type.Array(DeviceConfig, { default: [{ id: 'rover', driver: 'rover', port: 'simulated', baudRate: 115_200 }] }),
@@ -214,6 +224,7 @@ export type Config = Static<typeof Config> & { node: string; runDir: string }
 export type BusConfig = Static<typeof BusConfig>
 export type ListenerConfig = Static<typeof ListenerConfig>
 export type JournalConfig = Static<typeof JournalConfig>
+export type PeersConfig = Static<typeof PeersConfig>
 export type DispatchConfig = Static<typeof DispatchConfig>
 export type GuardConfig = Static<typeof GuardConfig>
 export type DeviceConfig = Static<typeof DeviceConfig>

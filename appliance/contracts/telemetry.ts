@@ -11,6 +11,8 @@ export const NodeState = Type.Object({
   armed: Type.Optional(Type.Boolean()),
   devices: Type.Optional(Type.Record(Type.String(), Type.String({ description: 'connected, lost …' }))),
   speech: Type.Optional(Type.String()),
+  role: Type.Optional(Type.String({ description: 'In a realm: full or witness' })),
+  protocol: Type.Optional(Type.Integer({ minimum: 1, description: 'In a realm: what it speaks with the other nodes; it understands the one before too' })),
   at: Type.Optional(Instant),
 }, { additionalProperties: false })
 export type NodeState = Static<typeof NodeState>

@@ -24,6 +24,8 @@ export interface StatusParts {
   speech(): Record<string, unknown>
   bus(): Record<string, unknown>
   topics: Topics
+  /** Role and protocol of this node in its realm, where it is in one. */
+  realm?(): Pick<NodeState, 'role' | 'protocol'>
   publish(topic: string, payload: unknown, options?: { retain?: boolean }): void
   /** Readings by name, for the record of the node. */
   record(values: Readonly<Record<string, number | undefined>>): void
@@ -78,7 +80,7 @@ export class Status {
       const text = JSON.stringify(news)
       if (this.#lastDevice.get(driver.id) !== text) { this.#lastDevice.set(driver.id, text); publish(topics.deviceState(driver.id), state, { retain: true }) }
     }
-    const state: Omit<NodeState, 'at'> = { v: PROTOCOL_VERSION, node: hub.node, online: true, version, mode: guard.mode, armed: guard.armed, devices: Object.fromEntries(drivers.map((d) => [d.id, d.connected ? 'connected' : 'lost'])), speech: String(this.#p.speech().state) }
+    const state: Omit<NodeState, 'at'> = { v: PROTOCOL_VERSION, node: hub.node, online: true, version, mode: guard.mode, armed: guard.armed, devices: Object.fromEntries(drivers.map((d) => [d.id, d.connected ? 'connected' : 'lost'])), speech: String(this.#p.speech().state), ...this.#p.realm?.() }
     const text = JSON.stringify(state)
     if (text === this.#lastState) return
     this.#lastState = text
