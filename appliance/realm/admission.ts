@@ -35,10 +35,13 @@ export class Admission {
     const from = socket.remoteAddress ?? ''
     const timer = clock.setTimeout(() => socket.destroy(), TIMEOUT_MS)
     socket.once('close', () => clock.clearTimeout(timer))
-    this.#newcomers += 1
+    let counts = false
     try {
-      if (this.#newcomers > MAX_NEWCOMERS) throw new MtorError('BUSY', `${MAX_NEWCOMERS} nodes are joining already`)
+      // Whoever says nothing keeps nobody waiting: those the listener limits.
       const request = await readFrame(socket, MAX_REQUEST_BYTES)
+      if (this.#newcomers >= MAX_NEWCOMERS) throw new MtorError('BUSY', `${MAX_NEWCOMERS} nodes are joining already`)
+      this.#newcomers += 1
+      counts = true
       const binding = socket.exportKeyingMaterial(CHANNEL_BINDING.bytes, CHANNEL_BINDING.label, Buffer.alloc(0))
       const joining = this.#queue.then(() => this.#admit(request, binding, from))
       this.#queue = joining.catch(() => {})
@@ -49,9 +52,9 @@ export class Admission {
     } catch (thrown) {
       const error = toMtorError(thrown)
       if (error.code === 'TOKEN_INVALID') this.#failures += 1
-      hub.system({ severity: 'warning', component: 'realm', name: 'join.refused', code: error.code, message: error.message, data: { address: from } })
+      hub.system({ severity: error.code === 'NODE_UNREACHABLE' ? 'debug' : 'warning', component: 'realm', name: 'join.refused', code: error.code, message: error.message, data: { address: from } })
       if (!socket.destroyed) { sendFrame(socket, { t: 'refused', error: error.toJSON() }); socket.end() }
-    } finally { this.#newcomers -= 1 }
+    } finally { if (counts) this.#newcomers -= 1 }
   }
 
   async #admit(value: unknown, binding: Buffer, from: string): Promise<JoinAnswer> {

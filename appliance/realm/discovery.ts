@@ -24,7 +24,7 @@ export type Found = Static<typeof Announced> & { address: string; port: number }
 export interface DiscoveryOptions {
   report?(event: Omit<SystemEventInput, 'component'>): void
   /** For tests: another port and one interface. */
-  network?: { port: number; interface: string }
+  network?: { port: number; interface: string; bind: string }
 }
 
 /** Announces this node in the local network, or looks who else does. Off unless the configuration says otherwise. */

@@ -55,6 +55,7 @@ export class Realm {
   readonly #clocks: ClockWatch
   readonly #discovery: Discovery | undefined
   #leader: () => string | undefined = () => undefined
+  #hasLeft = false
 
   private constructor(options: RealmOptions, membership: Membership) {
     const { config, clock, hub, version } = options
@@ -85,6 +86,8 @@ export class Realm {
   /** Who leads the consensus is for whoever runs it to say. */
   useLeader(leader: () => string | undefined): void { this.#leader = leader }
 
+  /** True from the moment it has left; the daemon goes on until it is started anew. */
+  get hasLeft(): boolean { return this.#hasLeft }
   get role(): NodeRole { return this.membership.role }
 
   async start(): Promise<void> {
@@ -95,6 +98,7 @@ export class Realm {
     await this.#discovery?.announce({ realm, node, role: this.role, port: this.#links.port, fingerprint: this.status().fingerprint })
   }
 
+  /** Stopping twice is fine. */
   async stop(): Promise<void> {
     await this.#discovery?.stop()
     this.#clocks.stop()
@@ -136,6 +140,7 @@ export class Realm {
     if (!told) {
       try { await this.#steward.leave(); told = true } catch (error) { if (!force) throw error }
     }
+    this.#hasLeft = true
     await this.stop()
     await membership.folder.remove()
     return { realm: membership.realm, told }

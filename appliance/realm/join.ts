@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import { isCode } from '../contracts/codes.ts'
 import type { Clock } from '../contracts/clock.ts'
@@ -20,7 +21,7 @@ export const DEFAULT_PORT = 7717
 /** "host", "host:port", "[v6]:port" or a bare IPv6 address. @throws MtorError USAGE */
 export function parseAddress(text: string, defaultPort = DEFAULT_PORT): { host: string; port: number } {
   const [, bracketed, plain, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/.exec(text) ?? []
-  const host = bracketed ?? plain ?? (/^[0-9A-Fa-f:.]+$/.test(text) && text.includes(':') ? text : undefined)
+  const host = bracketed ?? plain ?? (isIP(text) === 6 ? text : undefined)
   const port = digits === undefined ? defaultPort : Number(digits)
   if (host === undefined || port < 1 || port > 65_535) throw new MtorError('USAGE', `an address is HOST or HOST:PORT, got ${JSON.stringify(text)}`)
   return { host, port }

@@ -23,7 +23,9 @@ const isWhole = (text: string | undefined, what: string): string => {
 /** Realm and name of this node, if it is a member: `member.json` decides, not a host name that may change. @throws MtorError CONFIG_INVALID */
 export function membershipOf(folder: RealmFolder): { realm: string; node: string } | undefined {
   const text = folder.readNow('member')
-  return text === undefined ? undefined : parseFile(text, folder)
+  if (text === undefined) return undefined
+  const { realm, node } = parseFile(text, folder)
+  return { realm, node }
 }
 
 function parseFile(text: string, folder: RealmFolder) {

@@ -9,5 +9,5 @@ declare module 'multicast-dns' {
     respond(answers: { answers: DnsRecord[]; additionals?: DnsRecord[] }, done?: (error?: Error | null) => void): void
     destroy(done?: () => void): void
   }
-  export default function multicastDns(options?: { port?: number; interface?: string }): MulticastDns
+  export default function multicastDns(options?: { port?: number; interface?: string; bind?: string }): MulticastDns
 }

@@ -69,7 +69,11 @@ export function roleOf(value: unknown): NodeRole {
 
 /** The routes of the realm on the control socket. */
 export function realmRoutes(p: RealmRouteParts): Record<string, ControlRoute> {
-  const here = (): Realm => { if (!p.realm) throw notInRealm(); return p.realm }
+  const here = (): Realm => {
+    if (!p.realm) throw notInRealm()
+    if (p.realm.hasLeft) throw new MtorError('NOT_A_MEMBER', 'this node has left its realm', { hint: 'Start the daemon anew.' })
+    return p.realm
+  }
   const fields = (body: unknown) => (body ?? {}) as Record<string, unknown>
   return {
     'GET /realm': async () => here().status(),

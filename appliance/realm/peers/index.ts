@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
-import type { Clock } from '../../contracts/clock.ts'
+import type { Clock, Timer } from '../../contracts/clock.ts'
 import { MtorError } from '../../contracts/errors.ts'
 import type { SystemEventInput } from '../../contracts/events.ts'
 import type { Hub } from '../../contracts/hub.ts'
@@ -21,6 +21,8 @@ export type { PeerInfo, Peers } from './port.ts'
 /** What goes before what, on every link. A channel that is not named here has priority 2. */
 export const CHANNEL_PRIORITY: Readonly<Record<string, Priority>> = { stop: 0, ear: 1, realm: 1, inference: 3 }
 const USUAL_PRIORITY: Priority = 2
+/** How long the others may take to hear that we stop. */
+const GOODBYE_MS = 100
 const CHANNEL = /^[a-z][a-z0-9.-]{0,63}$/
 
 export interface TlsPeersOptions {
@@ -84,11 +86,15 @@ export class TlsPeers implements Peers {
     if (!this.#running) return
     this.#running = false
     this.#off?.()
+    const links = [...this.#links]
     for (const peer of this.#peers.values()) peer.stop({ reason: 'stopped', byPeer: false })
-    for (const link of [...this.#links]) link.close({ reason: 'stopped', byPeer: false })
+    for (const link of links) link.close({ reason: 'stopped', byPeer: false })
     this.#peers.clear()
     // The goodbyes have a moment to get out.
-    await new Promise<void>((resolve) => { this.#options.clock.setTimeout(resolve, 20) })
+    const { clock } = this.#options
+    let timer: Timer | undefined
+    if (links.length > 0) await Promise.race([Promise.all(links.map(({ ended }) => ended)), new Promise<void>((resolve) => { timer = clock.setTimeout(resolve, GOODBYE_MS) })])
+    clock.clearTimeout(timer)
     await this.#listener.stop()
   }
 
@@ -193,6 +199,9 @@ export class TlsPeers implements Peers {
         if (link.hello!.list.text !== membership.signed.text) link.send(priorityOf('realm'), this.#encode('msg', 'realm', { op: 'list', list: membership.signed }))
       },
       onFrame: (_, frame) => this.#take(link, frame),
+      list: () => membership.signed,
+      // What is not signed by the authority says nothing.
+      onList: (list) => { try { membership.adopt(list) } catch { /* The refusal itself is reported. */ } },
       onClose: (_, closing) => {
         this.#links.delete(link)
         const peer = this.#peers.get(node)

@@ -3,6 +3,8 @@ import type { TLSSocket } from 'node:tls'
 import { isCode } from '../../contracts/codes.ts'
 import type { Clock, Timer } from '../../contracts/clock.ts'
 import { MtorError, toMtorError } from '../../contracts/errors.ts'
+import { validator } from '../../contracts/validate.ts'
+import { SignedList } from '../list.ts'
 import { encodeFrame, FrameReader, MAX_FRAME_BYTES, type Frame } from './frames.ts'
 import { helloValidator, type Hello } from './hello.ts'
 import { Assembly, Outbox, WINDOW_BYTES, type Priority } from './outbox.ts'
@@ -10,6 +12,9 @@ import { Pulse } from './pulse.ts'
 
 /** The first frame of a link carries the member list. */
 const MAX_HELLO_BYTES = 1024 * 1024
+/** The list in a goodbye must fit into one frame, with the backslashes that JSON adds. */
+const MAX_FAREWELL_CHARACTERS = 24 * 1024
+const signedValidator = validator(SignedList)
 /** How long a link that was replaced may take to send the rest of what it had been given. */
 const RETIRE_MS = 1_000
 
@@ -39,6 +44,9 @@ export interface LinkOptions {
   /** msg, req, res, err and cancel. @throws MtorError to close the link */
   onFrame(link: Link, frame: Frame): void
   onClose(link: Link, closing: Closing): void
+  /** Our member list, which says why somebody is refused; and theirs, when it is us. */
+  list(): SignedList
+  onList(list: SignedList): void
 }
 
 /**
@@ -52,6 +60,8 @@ export class Link {
   readonly dialler: string
   readonly pulse: Pulse
   hello: Hello | undefined
+  /** When its socket is closed: the last words have got out, or never will. */
+  readonly ended: Promise<void>
   readonly #options: LinkOptions
   readonly #reader = new FrameReader(MAX_HELLO_BYTES)
   readonly #outbox: Outbox
@@ -68,6 +78,7 @@ export class Link {
     this.node = options.node
     this.serial = options.serial
     this.dialler = options.dialler
+    this.ended = new Promise((resolve) => { options.socket.once('close', () => resolve()) })
     this.pulse = new Pulse(options)
     this.#outbox = new Outbox(options.maxQueueBytes)
     this.#assembly = new Assembly(options.maxMessageBytes)
@@ -112,7 +123,14 @@ export class Link {
     const { socket } = this.#options
     if (closing.reason === 'refused' || closing.reason === 'malformed' || closing.reason === 'stopped') {
       const { error } = closing
-      try { socket.end(encodeFrame({ t: 'bye', reason: closing.reason, ...(error ? { code: error.code, message: error.message.slice(0, 500) } : {}) })) } catch { /* It has gone already. */ }
+      const list = error?.code === 'NOT_A_MEMBER' ? this.#options.list() : undefined
+      try {
+        socket.end(encodeFrame({
+          t: 'bye', reason: closing.reason, ...(error ? { code: error.code, message: error.message.slice(0, 500) } : {}),
+          // So that a node that was removed learns of it, and asks no more.
+          ...(list && list.text.length < MAX_FAREWELL_CHARACTERS ? { list } : {}),
+        }))
+      } catch { /* It has gone already. */ }
       this.#finish(closing)
       const { clock } = this.#options
       // The last words have a moment to get out.
@@ -188,7 +206,8 @@ export class Link {
     this.#timer = clock.setTimeout(() => this.#beat(), heartbeatMs)
   }
 
-  #byeOf({ reason, code, message }: Frame['header']): void {
+  #byeOf({ reason, code, message, list }: Frame['header']): void {
+    if (signedValidator.check(list)) this.#options.onList(list)
     const error = new MtorError(isCode(code) ? code : 'NODE_UNREACHABLE', typeof message === 'string' ? message.slice(0, 500) : 'the other node ended the link')
     this.#finish({ reason: reason === 'stopped' ? 'stopped' : reason === 'malformed' ? 'malformed' : 'refused', error, byPeer: true })
     this.#options.socket.destroy()
