@@ -10,6 +10,7 @@ import { idBytes, idOf, packIds, unpackIds } from './known-ids.ts'
 import type { Mirror } from './mirror.ts'
 import type { Reader } from './reader.ts'
 import { acceptedHead, json, rowOf } from './records.ts'
+import type { Watch } from './watch.ts'
 import { between, one, put, remove, removeAll, unchanged, type RequestOp } from './wire.ts'
 import type { Operation, Writer } from './writer.ts'
 
@@ -138,22 +139,22 @@ export class Archiver {
   }
 
   /** Archives what is over the limit. One node does it at a time; two at once would only refuse each other. */
-  async step(seen: number): Promise<void> {
+  async step(watch: Watch): Promise<void> {
     if (this.#stepping || this.#stopped) return
     this.#stepping = true
-    try { while (!this.#stopped && await this.#archive(seen)); } finally { this.#stepping = false }
+    try { while (!this.#stopped && await this.#archive(watch)); } finally { this.#stepping = false }
   }
 
   get #stepSize() { return Math.max(1, Math.min(STEP, Math.floor(this.#o.maxFinished / 4))) }
 
-  async #archive(seen: number): Promise<boolean> {
+  async #archive(watch: Watch): Promise<boolean> {
     const { client, keys, mirror, writer } = this.#o
     const over = mirror.counts.finished - this.#o.maxFinished
     if (over < this.#stepSize) return false
     const plain: string[] = []
     const dead: string[] = []
     for (const [id, known] of mirror.intents()) {
-      if (known.open || known.revision > seen) continue
+      if (known.open || known.revision > watch.revision) continue
       if (known.dead) { if (dead.length < Math.min(DEAD_STEP, this.#stepSize)) dead.push(id) } else plain.push(id)
       if (plain.length >= this.#stepSize) break
     }
@@ -165,6 +166,8 @@ export class Archiver {
     if (!ids.length) return false
     const done = await writer.submit(archiveOperation(keys, this.revision, this.#head, ids, plain.length === 0))
     await this.learn()
+    // What was taken out now must not be chosen again.
+    await watch.reached(this.revision)
     return done
   }
 

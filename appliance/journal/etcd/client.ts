@@ -82,7 +82,7 @@ export class EtcdClient {
 
   /** Asks one member, also one without a leader. */
   async status(endpoint: Endpoint = this.choose(), timeoutMs = PROBE_TIMEOUT_MS): Promise<EtcdStatus> {
-    const raw = await endpoint.call('/v3/maintenance/status', '{}', timeoutMs, false) as Record<string, string> & { header?: { member_id?: string }; errors?: string[] }
+    const raw = await endpoint.call('/v3/maintenance/status', '{}', { timeoutMs, requireLeader: false }) as Record<string, string> & { header?: { member_id?: string }; errors?: string[] }
     const leader = raw['leader'] ?? '0'
     return {
       version: raw['version'] ?? '', dbBytes: Number(raw['dbSize'] ?? 0), dbInUseBytes: Number(raw['dbSizeInUse'] ?? 0),
@@ -106,7 +106,7 @@ export class EtcdClient {
       const endpoint = this.choose(tried)
       const leftMs = untilMs - this.#clock.monoMs()
       try {
-        const reply = await endpoint.call(path, text, repeat ? Math.min(leftMs, endpoint.patienceMs) : leftMs)
+        const reply = await endpoint.call(path, text, { timeoutMs: leftMs, ...(repeat ? { patienceMs: endpoint.patienceMs(text.length) } : {}) })
         this.#well(endpoint)
         return reply
       } catch (error) {
@@ -156,7 +156,7 @@ export class EtcdClient {
     const { failure } = endpoint
     if (!failure || this.#closed) return
     this.#probes.set(endpoint, this.#clock.setTimeout(() => {
-      endpoint.call('/v3/maintenance/status', '{}', PROBE_TIMEOUT_MS).then(() => { if (endpoint.failure === failure) this.#well(endpoint) }, () => {
+      endpoint.call('/v3/maintenance/status', '{}', { timeoutMs: PROBE_TIMEOUT_MS }).then(() => { if (endpoint.failure === failure) this.#well(endpoint) }, () => {
         if (endpoint.failure !== failure || this.#closed) return
         failure.probes += 1
         if (failure.probes === 1) for (const listener of this.#onFailing) listener(endpoint)

@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
-import type { Clock } from '../../contracts/clock.ts'
+import type { Clock, Timer } from '../../contracts/clock.ts'
 import { EtcdError, refusalOf } from './errors.ts'
 
 /** What TLS to etcd needs, PEM. `servername`: the name in etcd's certificate where it is not the host of the address. */
@@ -9,6 +9,8 @@ export interface EtcdTls extends Pick<SecureContextOptions, 'ca' | 'cert' | 'key
 
 /** More requests than this to one endpoint wait for a connection. */
 const MAX_SOCKETS = 16
+/** A link that is slower than this is not one for consensus. */
+const SLOWEST_BYTES_PER_MS = 5_000
 const MAX_REPLY_BYTES = 64 * 1024 * 1024
 
 /** One client address of etcd: its connections, how long it takes to answer, and what is known of its health. */
@@ -35,16 +37,21 @@ export class Endpoint {
     this.#at = { host: hostname.replace(/^\[|\]$/g, ''), port: port || '2379', ...(servername === undefined ? {} : { servername }) }
   }
 
-  /** An answer that takes longer than this is unusual: time to ask another endpoint. */
-  get patienceMs(): number { return Math.max(250, 4 * this.#typicalMs) }
+  /** An answer to a request of this size that has not begun by then is unusual: time to ask another endpoint, ms. */
+  patienceMs(bytes: number): number { return Math.max(250, 4 * this.#typicalMs) + bytes / SLOWEST_BYTES_PER_MS }
 
-  /** Posts `body` and resolves with the JSON of the reply; rejects with an EtcdError. With `requireLeader` a member that has none says so at once. */
-  call(path: string, body: string, timeoutMs: number, requireLeader = true): Promise<unknown> {
+  /**
+   * Posts `body` and resolves with the JSON of the reply; rejects with an EtcdError. The reply must begin within
+   * `patienceMs` and be there within `timeoutMs`. With `requireLeader` a member that has none says so at once.
+   */
+  call(path: string, body: string, { timeoutMs, patienceMs = timeoutMs, requireLeader = true }: { timeoutMs: number; patienceMs?: number; requireLeader?: boolean }): Promise<unknown> {
     const startMs = this.#clock.monoMs()
     return new Promise((resolve, reject) => {
       let sent = false
       const request = this.#open(path, body, requireLeader, (response) => {
         let text = ''
+        this.#clock.clearTimeout(timer)
+        limit(startMs + timeoutMs - this.#clock.monoMs())
         response.setEncoding('utf8')
         response.on('data', (chunk: string) => {
           text += chunk
@@ -64,7 +71,11 @@ export class Endpoint {
         this.#clock.clearTimeout(timer)
         reject(error instanceof EtcdError ? error : new EtcdError('unreachable', `${this.url}: ${error.message}`, { maybeDone: sent, cause: error }))
       }
-      const timer = this.#clock.setTimeout(() => { request.destroy(new EtcdError('silent', `${this.url} did not answer ${path} within ${Math.round(timeoutMs)} ms`, { maybeDone: true })) }, timeoutMs)
+      let timer: Timer | undefined
+      const limit = (ms: number) => {
+        timer = this.#clock.setTimeout(() => { request.destroy(new EtcdError('silent', `${this.url} did not answer ${path} within ${Math.round(this.#clock.monoMs() - startMs)} ms`, { maybeDone: true })) }, ms)
+      }
+      limit(Math.min(patienceMs, timeoutMs))
       request.on('socket', (socket) => { if (socket.connecting) socket.once('connect', () => { sent = true }); else sent = true })
       request.on('error', failed)
     })

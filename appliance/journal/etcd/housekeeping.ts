@@ -23,6 +23,8 @@ export class Housekeeping {
   #timer: Timer | undefined
   #running = false
   #stepping: Promise<void> | undefined
+  /** Something changed while a step was under way. */
+  #again = false
   /** Which revision was the newest when; oldest first. */
   #past: { atMs: number; revision: number }[] = []
   #compacted = 0
@@ -46,9 +48,13 @@ export class Housekeeping {
   /** Something has ended: perhaps there is something to archive. */
   look() {
     const { archiver, watch } = this.#o
+    this.#again = this.#stepping !== undefined
     if (!this.#running || this.#stepping || !this.#elected) return
     // What fails now is tried again with the next change, or the next round.
-    this.#stepping = archiver.step(watch.revision).catch(() => {}).finally(() => { this.#stepping = undefined })
+    this.#stepping = archiver.step(watch).catch(() => {}).finally(() => {
+      this.#stepping = undefined
+      if (this.#again) this.look()
+    })
   }
 
   /** The first of the living by name. Where two believe it of themselves, etcd's conditions keep them apart. */

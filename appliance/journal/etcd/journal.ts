@@ -139,6 +139,7 @@ export class EtcdJournal implements Journal {
     const { archiver, context, writer } = this.#started
     idBytes(input.envelope.id)
     const operation = this.#prepared(() => acceptOperation(context, input))
+    assertSize(operation.bytes, `intent ${input.envelope.id}`)
     if (writer.down) throw writer.down
     // What was archived is not in etcd any more; what will be is found by the transaction's condition.
     const archived = await archiver.hash(input.envelope.id)
@@ -149,8 +150,8 @@ export class EtcdJournal implements Journal {
   claim(id: string, input: ClaimInput) { return this.#write((context) => claimOperation(context, id, input)) }
 
   /** The first is written at once, then the latest at most every `progressMs`; resolves when it, or a later one, is durable. */
-  progress(id: string, data: Record<string, unknown>): Promise<void> {
-    if (!this.#parts) return Promise.reject(notStarted())
+  async progress(id: string, data: Record<string, unknown>): Promise<void> {
+    if (!this.#parts) throw notStarted()
     const value = this.#prepared(() => JSON.stringify(data))
     let progress = this.#progress.get(id)
     if (progress) progress.value = value
@@ -160,7 +161,7 @@ export class EtcdJournal implements Journal {
     }
     const { promise } = progress.settled
     if (!progress.timer && !progress.writing) this.#writeProgress(id)
-    return promise
+    await promise
   }
 
   finish(id: string, input: FinishInput) {
@@ -185,10 +186,10 @@ export class EtcdJournal implements Journal {
   clearDeadLetter(id: string) { return this.#write((context) => clearDeadLetterOperation(context, id)) }
   nextEpoch(device: string, above = 0) { return this.#write((context) => nextEpochOperation(context, device, above)) }
 
-  put(key: string, value: unknown) {
+  async put(key: string, value: unknown): Promise<void> {
     const text = this.#prepared(() => value === undefined ? undefined : JSON.stringify(value))
-    if (text !== undefined && Buffer.byteLength(text) > VALUE_MAX_BYTES) return Promise.reject(new MtorError('TOO_LARGE', `${key}: expected at most ${VALUE_MAX_BYTES} bytes, got ${Buffer.byteLength(text)}`))
-    return this.#write(() => putOperation(this.#valueKey(key), text))
+    assertSize(Buffer.byteLength(text ?? ''), key)
+    await this.#write(() => putOperation(this.#valueKey(key), text))
   }
 
   async read(key: string): Promise<unknown> {
@@ -285,6 +286,10 @@ export class EtcdJournal implements Journal {
   }
 
   #event(event: SystemEventInput) { this.#o.onEvent?.(event) }
+}
+
+function assertSize(bytes: number, what: string) {
+  if (bytes > VALUE_MAX_BYTES) throw new MtorError('TOO_LARGE', `${what}: expected at most ${VALUE_MAX_BYTES} bytes, got ${bytes}`)
 }
 
 const notStarted = () => new MtorError('JOURNAL_UNAVAILABLE', 'The journal is not started')

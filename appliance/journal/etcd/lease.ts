@@ -108,11 +108,16 @@ export class NodeLease {
   }
 
   #extend(sentMs: number) {
-    const { clock } = this.#o
     this.#untilMs = sentMs + this.#o.ttlS * 1000
-    clock.clearTimeout(this.#expiry)
-    if (this.#running) this.#expiry = clock.setTimeout(() => { this.#tell() }, this.#untilMs - clock.monoMs())
+    this.#expireLater()
     this.#tell()
+  }
+
+  /** A timer may fire a little early: then once more. */
+  #expireLater() {
+    const { clock } = this.#o
+    clock.clearTimeout(this.#expiry)
+    if (this.#running) this.#expiry = clock.setTimeout(() => { if (this.held) this.#expireLater(); else this.#tell() }, Math.max(1, this.#untilMs - clock.monoMs()))
   }
 
   #tell() {

@@ -40,18 +40,20 @@ function remember({ recent }: Context, id: string, hash: string) {
   if (recent.size > RECENT_MAX) recent.delete(recent.keys().next().value!)
 }
 
-export function acceptOperation(context: Context, input: AcceptInput): Operation<AcceptOutcome> {
+export function acceptOperation(context: Context, input: AcceptInput): Operation<AcceptOutcome> & { bytes: number } {
   const { keys, node } = context
   const { id } = input.envelope
   const { text, hash } = contentOf(input)
   const token = context.token()
   const value = acceptedValue({ hash, client: input.client, at: input.acceptedAt, n: context.order(), node, token }, text)
+  const bytes = Buffer.byteLength(value)
   return {
+    bytes,
     plan() {
       const recent = context.recent.get(id)
       if (recent !== undefined) return { value: recent === hash ? 'duplicate' : 'conflict' }
       return {
-        writes: [keys.accepted(id), keys.open(id)], reads: [keys.archive], bytes: value.length * 4 / 3,
+        writes: [keys.accepted(id), keys.open(id)], reads: [keys.archive], bytes: bytes * 4 / 3,
         effects: [{ kind: 'put', key: keys.accepted(id) }],
         txn: {
           compare: [absent(keys.accepted(id)), unchanged(keys.archive, context.archiveRevision())],

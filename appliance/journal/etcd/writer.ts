@@ -240,18 +240,18 @@ export class Writer {
   }
 
   #failed(group: Taken[], error: MtorError) {
-    const refused = error instanceof EtcdError && error.trouble === 'refused' && error.code !== 'DISK_FULL'
-    for (const { waiting } of group) this.#reject(waiting, error)
     // What etcd refuses says nothing about the others.
-    if (!refused) this.#goDown(error)
+    const refused = error instanceof EtcdError && error.trouble === 'refused' && error.code !== 'DISK_FULL'
+    const told = refused || error.code === 'NO_QUORUM' || error.code === 'JOURNAL_UNAVAILABLE' ? error : new MtorError('JOURNAL_UNAVAILABLE', error.message, { cause: error, hint: error.hint })
+    for (const { waiting } of group) this.#reject(waiting, told)
+    if (!refused) this.#goDown(told)
   }
 
   /** From now on requests are refused at once, until a write has gone round again. */
   #goDown(error: MtorError) {
-    const shown = error.code === 'NO_QUORUM' || error.code === 'JOURNAL_UNAVAILABLE' ? error : new MtorError('JOURNAL_UNAVAILABLE', error.message, { cause: error, hint: error.hint })
-    this.#down = shown
-    this.#rejectAll(shown)
-    this.#o.onDown(shown)
+    this.#down = error
+    this.#rejectAll(error)
+    this.#o.onDown(error)
     this.#recoverLater()
   }
 

@@ -1,0 +1,109 @@
+import test, { type ExecutionContext } from 'ava'
+import { rmSync, writeFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
+import { sampleInput } from '../contract.ts'
+import { TestEtcd, type EtcdHarness } from './harness.ts'
+import type { EtcdJournal } from './journal.ts'
+import { all } from './wire.ts'
+
+let etcd: TestEtcd
+test.before(async () => { etcd = await TestEtcd.make() })
+test.after.always(async () => { await etcd.dispose() })
+
+async function make(t: ExecutionContext, overrides: Parameters<TestEtcd['journal']>[0] = {}): Promise<EtcdHarness> {
+  const harness = await etcd.journal({ maxFinished: 100, ...overrides })
+  t.teardown(() => harness.dispose())
+  return harness
+}
+
+/** Accepts and finishes `count` intents. */
+async function finished(journal: EtcdJournal, count: number, deadLetter = false) {
+  const inputs = Array.from({ length: count }, () => sampleInput())
+  await Promise.all(inputs.map((input) => journal.accept(input)))
+  await Promise.all(inputs.map((input) => journal.finish(input.envelope.id, { state: 'failed', code: 'DEADLINE', deadLetter })))
+  return inputs
+}
+
+async function archived(journal: EtcdJournal, atLeast: number) { while ((await journal.stats()).archivedTotal < atLeast) await setTimeout(10) }
+
+test('finished intents beyond the limit leave etcd for the archive, can still be read, and their ids are still known', async (t) => {
+  const harness = await make(t)
+  const open = sampleInput()
+  await harness.journal.accept(open)
+  const dead = (await finished(harness.journal, 1, true))[0]!
+  const inputs = await finished(harness.journal, 400)
+  const before = await harness.journal.get(inputs[0]!.envelope.id)
+  await archived(harness.journal, 300)
+  for (const reopened of [false, true]) {
+    const journal = reopened ? await harness.reopen() : harness.journal
+    const stats = await journal.stats()
+    t.true(stats.finished - stats.archivedTotal <= 125, 'at most one step over the limit stays')
+    t.deepEqual([stats.accepted, stats.unfinished, stats.finished, stats.deadLetters], [402, 1, 401, 1])
+    t.deepEqual(await journal.get(inputs[0]!.envelope.id), before)
+    t.is(before?.final?.code, 'DEADLINE')
+    t.is(await journal.accept(inputs[0]!), 'duplicate')
+    t.is(await journal.accept({ ...inputs[0]!, envelope: { ...inputs[0]!.envelope, priority: 1 } }), 'conflict')
+    t.false(await journal.finish(inputs[0]!.envelope.id, { state: 'succeeded' }))
+    t.is(await journal.claim(inputs[0]!.envelope.id, { node: 'base' }), undefined)
+    t.is((await journal.get(open.envelope.id))?.state, 'accepted', 'what is unfinished is never archived')
+    t.deepEqual((await journal.list({ deadLetter: true })).map(({ envelope }) => envelope.id), [dead.envelope.id], 'nor is a dead letter')
+  }
+})
+
+test('a journal of dead letters alone is bounded as well', async (t) => {
+  const { journal } = await make(t)
+  await finished(journal, 250, true)
+  await archived(journal, 150)
+  t.true((await journal.stats()).deadLetters <= 125)
+})
+
+test('every node has its own copy of what any node archived, and an id archived elsewhere is a duplicate here', async (t) => {
+  const a = await make(t, { node: 'a' })
+  const b = await make(t, { node: 'b', realm: a.options.realm })
+  const inputs = await finished(a.journal, 300)
+  await archived(b.journal, 175)
+  await a.journal.stop()
+  for (const input of [inputs[0]!, inputs[100]!]) {
+    t.is(await b.journal.accept(input), 'duplicate')
+    t.is((await b.journal.get(input.envelope.id))?.final?.code, 'DEADLINE')
+  }
+})
+
+test('an id that is archived at the very moment it is submitted again is still a duplicate', async (t) => {
+  const a = await make(t, { node: 'a' })
+  const b = await make(t, { node: 'b', realm: a.options.realm })
+  const inputs = await finished(a.journal, 200)
+  const again = await Promise.all([finished(a.journal, 200), ...inputs.flatMap((input) => [b.journal.accept(input), setTimeout(20).then(() => b.journal.accept(input))])])
+  t.deepEqual(new Set(again.slice(1)), new Set(['duplicate']))
+  await archived(b.journal, 200)
+  t.deepEqual(new Set(await Promise.all(inputs.map((input) => b.journal.accept(input)))), new Set(['duplicate']))
+})
+
+test('a node whose archive was lost learns the ids from etcd again, and the contents while the history has them', async (t) => {
+  const harness = await make(t)
+  const inputs = await finished(harness.journal, 200)
+  await archived(harness.journal, 75)
+  await harness.journal.stop()
+  const file = harness.options.archiveFile
+  for (const name of [file, `${file}-wal`, `${file}-shm`, file.replace('.sqlite', '.archive-1.sqlite')]) rmSync(name, { force: true })
+  const again = await harness.reopen()
+  t.is(await again.accept(inputs[0]!), 'duplicate')
+  t.is((await again.get(inputs[0]!.envelope.id))?.final?.code, 'DEADLINE')
+  await again.stop()
+  writeFileSync(file, Buffer.alloc(20_000, 7))
+  const third = await harness.reopen()
+  t.true(harness.events.some(({ name }) => name === 'journal.archive-index-renewed'))
+  t.is(await third.accept(inputs[0]!), 'duplicate')
+})
+
+test('where the history is gone a node has the ids of what was archived without it, and says so', async (t) => {
+  const a = await make(t, { node: 'a' })
+  const inputs = await finished(a.journal, 200)
+  await archived(a.journal, 75)
+  const { revision } = await a.journal.client.range(all('/mtor/none'))
+  await a.journal.client.compact(revision)
+  const b = await make(t, { node: 'b', realm: a.options.realm })
+  while (!b.events.some(({ name }) => name === 'journal.archive-missed')) await setTimeout(10)
+  t.is(await b.journal.get(inputs[0]!.envelope.id), undefined)
+  t.is(await b.journal.accept(inputs[0]!), 'duplicate')
+})
