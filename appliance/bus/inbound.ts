@@ -211,6 +211,19 @@ export class Inbound {
     }
   }
 
+  /** What a handler at another node has said; the bus there has checked who it is. */
+  carried(topic: string, payload: Buffer) {
+    const { handlers, topics } = this.#options
+    const [kind, named, what] = topic.slice(topics.root.length + 1).split('/')
+    if (!handlers || named === undefined) return
+    if (kind === 'handler' && what === 'offer') handlers.offer(named, payload.length === 0 ? undefined : offer.assert(parse(payload), 'INVALID_ENVELOPE', 'offer'))
+    else if (kind === 'intent' && what === 'claim') handlers.claim(named, claim.assert(parse(payload), 'INVALID_ENVELOPE', 'claim'))
+    else if (kind === 'intent' && what === 'work') handlers.work(named, work.assert(parse(payload), 'INVALID_ENVELOPE', 'work'))
+  }
+
+  /** The connection of a client of another node has ended. */
+  gone(client: string) { this.#options.handlers?.gone(client) }
+
   #problem(handling: 'json' | 'nodeState', packet: PublishPacket): MtorError | undefined {
     try {
       const value = parse(packet.payload)

@@ -1,5 +1,4 @@
 import { Aedes, type AuthenticateError, type Client, type ConnectPacket, type Subscription } from 'aedes'
-import mqemitter from 'mqemitter'
 import type { BusConfig } from '../config/schema.ts'
 import type { Clock } from '../contracts/clock.ts'
 import { PROTOCOL_VERSION, type Receipt } from '../contracts/envelope.ts'
@@ -8,11 +7,14 @@ import type { SystemEventInput } from '../contracts/events.ts'
 import type { Hub } from '../contracts/hub.ts'
 import type { Identity } from '../contracts/intents.ts'
 import { topicsOf, type Topics } from '../contracts/topics.ts'
+import { emitterInOrder } from './emitter.ts'
 import { Authenticator, CONNACK, type InternalClient } from './identity.ts'
 import { Inbound, type HandlerPort } from './inbound.ts'
 import { Throttle } from './limits.ts'
 import { Listeners, type Address } from './listeners.ts'
-import { Permissions } from './permissions.ts'
+import type { Mesh } from './mesh/index.ts'
+import { BrokerOf } from './mesh/broker.ts'
+import { Permissions, type Handling } from './permissions.ts'
 import { BoundedPersistence } from './persistence.ts'
 import { Session, type Connection } from './session.ts'
 import { Subscribers, type Heard } from './subscribers.ts'
@@ -36,6 +38,8 @@ export interface BusOptions {
   handlers?: HandlerPort
   /** Topics of dialects beyond our own root. @see permissions.ts */
   foreign?: readonly string[]
+  /** Makes it one bus with those of the other nodes. Left out: this node is alone. */
+  mesh?: Mesh
 }
 export interface BusStats { connections: number; clients: number; submissions: number; rejected: number; tooFast: number; stops: number }
 
@@ -46,6 +50,7 @@ const MAX_RETAINED = 10_000
 /** Sessions kept for clients that are away (clean=false), for each connection that may be open. */
 const SESSIONS_PER_CONNECTION = 4
 const DENIED_FILTER = '$void'
+const WILLS: ReadonlySet<Handling | undefined> = new Set<Handling>(['route', 'json', 'nodeState', 'offer', 'stop'])
 
 /** The embedded MQTT 3.1.1 broker: listeners, identity, permissions, limits, submission and the emergency stop. */
 export class Bus {
@@ -78,11 +83,11 @@ export class Bus {
   /** @throws MtorError CONFIG_INVALID when a listener, certificate or identity of the configuration cannot be used */
   async start(): Promise<void> {
     if (this.#broker) return
-    const { config, node, stateDir, hub, clock } = this.#options
+    const { config, node, stateDir, hub, clock, mesh } = this.#options
     const authenticator = new Authenticator(config, this.#options.internal)
-    const persistence = this.#persistence = new BoundedPersistence({ maxQueued: MAX_QUEUED, maxRetained: MAX_RETAINED, onOverflow: (id) => this.#overflowed(id) })
+    const persistence = this.#persistence = new BoundedPersistence({ maxQueued: MAX_QUEUED, maxRetained: MAX_RETAINED, onOverflow: (id) => this.#overflowed(id), ...(mesh ? { watch: mesh } : {}) })
     const broker = this.#broker = await Aedes.createBroker({
-      persistence, mq: inOrder(), drainTimeout: config.drainTimeoutMs, connectTimeout: config.limits.connectTimeoutMs, maxClientsIdLength: MAX_CLIENT_ID,
+      persistence, mq: emitterInOrder(mesh && ((packet) => mesh.emitted(packet))), drainTimeout: config.drainTimeoutMs, connectTimeout: config.limits.connectTimeoutMs, maxClientsIdLength: MAX_CLIENT_ID,
       preConnect: (client, packet, done) => { this.#preConnect(client, packet); done(null, true) },
       authenticate: (client, username, password, done) => {
         const session = Session.of(client)!
@@ -116,8 +121,14 @@ export class Bus {
       send: (topic, payload, done) => this.#send(topic, payload, 1, false, done),
       submit: this.#options.submit, emergencyStop: this.#options.emergencyStop, deviceCommand: this.#options.deviceCommand, handlers: this.#options.handlers,
     })
+    mesh?.attach(new BrokerOf({
+      broker, persistence, inbound: this.#inbound, subscribers: this.#subscribers, connected: this.#connected, hub, topics: this.#topics,
+      remember: (id, owner) => this.#remember(id, owner, owner === undefined), stop: this.#options.emergencyStop,
+      report: (session, event) => this.#report(session, event),
+    }), (id) => this.#connected.get(id)?.identity)
+    if (mesh) this.#tellMesh(broker, mesh)
     this.#unlisten = [
-      hub.onIntent((event) => this.#send(this.#topics.intentEvent(event.id), event)),
+      hub.onIntent((event) => { if (event.node === node) this.#send(this.#topics.intentEvent(event.id), event) }),
       hub.onSystem((event) => this.#send(this.#topics.event(event.severity, event.component), event)),
     ]
     this.#nodeState(true)
@@ -144,6 +155,7 @@ export class Bus {
     this.#broker = undefined
     await this.#flush()
     await new Promise<void>((resolve) => broker.close(() => resolve()))
+    this.#options.mesh?.detach()
     await this.#listeners?.stop()
     this.#listeners = undefined
     this.#connected.clear()
@@ -176,9 +188,10 @@ export class Bus {
 
   /**
    * Listens to what clients publish on the topics of `filter`, after the checks; what is refused, or taken by the
-   * appliance itself, is not heard. Returns the function that stops listening.
+   * appliance itself, is not heard. With `realm` also what clients of other nodes publish: for topics that only this
+   * node acts on. Returns the function that stops listening.
    */
-  subscribe(filter: string, listener: (heard: Heard) => void): () => void { return this.#subscribers.add(filter, listener) }
+  subscribe(filter: string, listener: (heard: Heard) => void, options: { realm?: boolean } = {}): () => void { return this.#subscribers.add(filter, listener, options.realm ?? false) }
 
   #send(topic: string, payload: unknown, qos: 0 | 1 = 1, retain = false, done?: () => void) {
     if (!this.#broker) { done?.(); return }
@@ -203,6 +216,8 @@ export class Bus {
   }
 
   #overflowed(clientId: string) {
+    // It has its messages from the node where it is.
+    if (this.#options.mesh?.isElsewhere(clientId)) return
     const leftOut = this.#overflows.pass()
     if (leftOut === undefined) return
     // On the next turn: this event goes into queues too, maybe into the one that has just overflowed.
@@ -218,7 +233,7 @@ export class Bus {
       this.#sessions.delete(session)
       const current = this.#connected.get(session.clientId)
       if (current === session) this.#connected.delete(session.clientId)
-      this.#inbound!.closed(session, current !== undefined && current !== session)
+      this.#inbound!.closed(session, (current !== undefined && current !== session) || this.#options.mesh?.isElsewhere(session.clientId) === true)
     })
     tapFrames(connection.stream, config.limits.maxPacketBytes, this.#inbound!.inspector(session))
     session.attach(this.#broker.handle(connection.stream, connection.request))
@@ -244,7 +259,7 @@ export class Bus {
     // otherwise anyone could throw another out and take over what is queued for it.
     const owner = known.name ?? ''
     const before = this.#connected.get(clientId)
-    const ownedBy = before ? before.owner : this.#owners.get(clientId)
+    const ownedBy = before ? before.owner : this.#owners.get(clientId) ?? this.#options.mesh?.ownerOf(clientId)
     if (ownedBy !== undefined && ownedBy !== owner) return { returnCode: CONNACK.identifierRejected, message: `client id ${clientId} is in use by another identity` }
     if (before) this.#report(before, { severity: 'warning', name: 'client.replaced', message: `a second client with id ${clientId} took the place of the first` })
     session.owner = owner
@@ -256,15 +271,30 @@ export class Bus {
   }
 
   /** Keeps who owns a lasting session; the longest known that is away is forgotten when there are too many. */
-  #remember(clientId: string, owner: string, clean: boolean) {
+  #remember(clientId: string, owner: string | undefined, clean: boolean) {
+    const { mesh } = this.#options
     this.#owners.delete(clientId)
-    if (clean) return
+    if (clean || owner === undefined) return
     this.#owners.set(clientId, owner)
     if (this.#owners.size <= this.#options.config.limits.maxConnections * SESSIONS_PER_CONNECTION) return
-    const away = [...this.#owners.keys()].find((id) => !this.#connected.has(id))
+    const away = [...this.#owners.keys()].find((id) => !this.#connected.has(id) && !mesh?.isElsewhere(id))
     if (away === undefined) return
     this.#owners.delete(away)
     void this.#persistence!.forget(away)
+    mesh?.evicted(away)
+  }
+
+  /** Other nodes know of the clients of this one, so that these can go there. */
+  #tellMesh(broker: Aedes, mesh: Mesh) {
+    broker.on('client', (client) => {
+      const session = Session.of(client)
+      if (!session?.identity) return
+      const { will } = client as Client & { will?: { topic: string; payload: Buffer; qos: 0 | 1 | 2; retain: boolean } | null }
+      // A will that this client may not publish, or that is an order to this node, is not for the others.
+      const isFit = will && WILLS.has(session.verdict(will.topic).handling)
+      mesh.connected({ client: session.clientId, owner: session.owner, clean: session.clean, ...(isFit ? { will: { topic: will.topic, payload: Buffer.from(will.payload), qos: will.qos, retain: will.retain && will.topic !== this.#topics.stop } } : {}) })
+    })
+    broker.on('clientDisconnect', (client) => mesh.disconnected(client.id))
   }
 
   #authorizeSubscribe(client: Client, subscription: Subscription, done: (error: Error | null, subscription?: Subscription | null) => void) {
@@ -290,21 +320,4 @@ export class Bus {
     else if (error.code?.startsWith('E') || /keep alive|connection closed|premature close/i.test(message)) this.#report(session, { severity: 'debug', name: 'client.lost', message })
     else this.#report(session, { severity: 'warning', name: 'client.refused', code: 'MALFORMED', message })
   }
-}
-
-/**
- * An emitter that numbers packets as they are sent. aedes numbers them as they are published and drops, as a duplicate,
- * what comes to a client with a lower number than the last; but a QoS 1 or retained message takes a turn longer than
- * a QoS 0 one, is overtaken by it, and would be lost. No limit of messages under way either: with one, a frozen
- * subscriber holds back every topic rather than those it subscribed to.
- */
-function inOrder() {
-  const emitter = mqemitter({ concurrency: 0, matchEmptyLevels: true })
-  const emit = emitter.emit.bind(emitter)
-  let counter = 0
-  emitter.emit = (packet, done) => {
-    packet.brokerCounter = ++counter
-    return emit(packet, done)
-  }
-  return emitter
 }

@@ -39,6 +39,7 @@ export const TOPICS: readonly Row[] = [
   { topic: 'worker/+/offer', handling: 'json', publish: ['worker:own'], subscribe: [...WATCHING, 'worker'] },
   { topic: 'worker/+/health', handling: 'json', publish: ['worker:own'], subscribe: [...WATCHING, 'worker'] },
   { topic: 'inference/+/provider', handling: 'route', publish: [], subscribe: ALL },
+  { topic: 'realm/nodes', handling: 'route', publish: [], subscribe: ALL },
   { topic: 'stop', handling: 'stop', publish: ACTING, subscribe: ALL },
   // Free for integrators: any payload, any depth.
   { topic: 'app/#', handling: 'route', publish: ACTING, subscribe: ALL },

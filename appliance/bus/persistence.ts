@@ -1,9 +1,11 @@
 import AsyncPersistence from 'aedes-persistence/asyncPersistence.js'
 import { Readable } from 'node:stream'
 import type { PublishPacket } from 'aedes'
+import { idOf, markOf, type PersistenceWatch } from './mesh/index.ts'
 
-interface Stored extends PublishPacket { brokerId?: string; brokerCounter?: number; sent?: Stored }
+interface Stored extends Omit<PublishPacket, 'properties'> { brokerId?: string; brokerCounter?: number; sent?: Stored; properties?: object }
 interface Who { id: string }
+interface Sub { topic: string; qos: 0 | 1 | 2 }
 
 /**
  * Sessions, queues and retained messages of the broker, in memory and bounded: aedes' own grows without limit with
@@ -15,12 +17,15 @@ export class BoundedPersistence extends AsyncPersistence {
   readonly #onOverflow: (clientId: string) => void
   readonly #retained = new Set<string>()
   readonly #outgoing = new Map<string, Stored[]>()
+  readonly #watch: PersistenceWatch | undefined
 
-  constructor(options: { maxQueued: number; maxRetained: number; onOverflow(clientId: string): void }) {
+  /** @param options.watch another node may have these sessions and messages too */
+  constructor(options: { maxQueued: number; maxRetained: number; onOverflow(clientId: string): void; watch?: PersistenceWatch }) {
     super()
     this.#maxQueued = options.maxQueued
     this.#maxRetained = options.maxRetained
     this.#onOverflow = options.onOverflow
+    this.#watch = options.watch
   }
 
   // aedes looks at the constructor of `setup` and insists on an async function.
@@ -30,6 +35,7 @@ export class BoundedPersistence extends AsyncPersistence {
   mayRetain(topic: string): boolean { return this.#retained.size < this.#maxRetained || this.#retained.has(topic) }
 
   override async storeRetained(packet: PublishPacket) {
+    this.#watch?.retained(packet)
     if (packet.payload.length === 0) this.#retained.delete(packet.topic); else this.#retained.add(packet.topic)
     return super.storeRetained(packet)
   }
@@ -46,13 +52,41 @@ export class BoundedPersistence extends AsyncPersistence {
     return super.cleanSubscriptions(client)
   }
 
+  override async addSubscriptions(client: Who, subs: Sub[]) {
+    await super.addSubscriptions(client, subs)
+    this.#watch?.subscribed(client.id)
+  }
+
+  override async removeSubscriptions(client: Who, topics: string[]) {
+    await super.removeSubscriptions(client, topics)
+    this.#watch?.subscribed(client.id)
+  }
+
+  /** Gives a session that another node has exactly these subscriptions; what waits in its queue stays. */
+  async share(clientId: string, subs: readonly Sub[]) {
+    const client = { id: clientId }
+    await super.removeSubscriptions(client, (await super.subscriptionsByClient(client)).map(({ topic }) => topic))
+    if (subs.length > 0) await super.addSubscriptions(client, subs.map(({ topic, qos }) => ({ topic, qos })))
+  }
+
+  /** What waits for a client and has a name in the realm. */
+  queued(clientId: string): (Stored & { cmd: string })[] { return [...this.#outgoing.get(clientId) ?? []] }
+
+  /** Drops what the client has acknowledged at another node. */
+  unqueue(clientId: string, ids: ReadonlySet<string>) {
+    const rest = this.#outgoing.get(clientId)?.filter((packet) => { const mark = markOf(packet); return !mark || !ids.has(idOf(mark.version)) })
+    if (!rest) return
+    if (rest.length > 0) this.#outgoing.set(clientId, rest); else this.#outgoing.delete(clientId)
+  }
+
   #enqueue(clientId: string, packet: Stored) {
+    if (this.#watch && !this.#watch.mayQueue(clientId, packet)) return
     let queue = this.#outgoing.get(clientId)
     if (!queue) this.#outgoing.set(clientId, queue = [])
     if (queue.length >= this.#maxQueued) { queue.shift(); this.#onOverflow(clientId) }
     const { cmd, topic, payload, qos, retain, dup, brokerId, brokerCounter } = packet
     // The counter is given anew when the packet is sent (see `inOrder`), so the packet itself is kept too.
-    queue.push({ cmd, topic, payload, qos, retain, dup, brokerId, brokerCounter, messageId: undefined, sent: packet })
+    queue.push({ cmd, topic, payload, qos, retain, dup, brokerId, brokerCounter, messageId: undefined, sent: packet, ...(packet.properties ? { properties: packet.properties } : {}) })
   }
 
   override async outgoingEnqueue(sub: { clientId: string }, packet: Stored) { this.#enqueue(sub.clientId, packet) }
@@ -68,7 +102,7 @@ export class BoundedPersistence extends AsyncPersistence {
     const at = queue.findIndex((p) => published(p) ? packet.brokerCounter === p.brokerCounter || packet.brokerCounter === p.sent?.brokerCounter : p.messageId === packet.messageId)
     if (at < 0) return
     if (published(queue[at]!)) { queue[at]!.messageId = packet.messageId; queue[at]!.sent = undefined }
-    else queue[at] = packet
+    else queue[at] = Object.assign(packet, queue[at]!.properties ? { properties: queue[at]!.properties } : {})
   }
 
   override async outgoingClearMessageId(client: Who, packet: { messageId?: number }) {
@@ -77,6 +111,7 @@ export class BoundedPersistence extends AsyncPersistence {
     if (at < 0) return undefined
     const [taken] = queue!.splice(at, 1)
     if (queue!.length === 0) this.#outgoing.delete(client.id)
+    this.#watch?.taken(client.id, taken!)
     return taken
   }
 

@@ -6,6 +6,10 @@ declare module 'aedes-persistence/asyncPersistence.js' {
   export default class AsyncPersistence {
     setup(broker: unknown): Promise<void>
     storeRetained(packet: PublishPacket): Promise<void>
+    addSubscriptions(client: { id: string }, subs: { topic: string; qos: 0 | 1 | 2 }[]): Promise<void>
+    removeSubscriptions(client: { id: string }, topics: string[]): Promise<void>
+    subscriptionsByClient(client: { id: string }): Promise<{ topic: string; qos: 0 | 1 | 2 }[]>
+    delWill(client: { id: string }): Promise<unknown>
     cleanSubscriptions(client: { id: string }): Promise<void>
     cleanIncoming(client: { id: string }): Promise<void>
     outgoingEnqueue(sub: { clientId: string }, packet: PublishPacket): Promise<void>

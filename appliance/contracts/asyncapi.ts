@@ -4,6 +4,7 @@ import { Envelope, NodeName, PROTOCOL_VERSION, Receipt, IntentId } from './envel
 import { IntentEvent, SEVERITIES, SystemEvent } from './events.ts'
 import { Claim, Grant, HandlerOffer, HandlerReceipt, RealmCatalogue, Task, Work } from './handlers.ts'
 import { INTENTS, ROLES, type IntentDefinition } from './intents.ts'
+import { RealmNodes } from './realm.ts'
 import { ModelProvider, NodeState, NodeTelemetry, RoverState } from './telemetry.ts'
 import { topicsOf } from './topics.ts'
 
@@ -40,10 +41,11 @@ const CHANNELS: Record<string, Channel> = {
   workerOffer: { address: at.workerOffer('{worker}'), summary: 'What a worker can do', message: 'Anything', qos: 1, parameters: { worker: WORKER } },
   workerHealth: { address: at.workerHealth('{worker}'), summary: 'How a worker is', message: 'Anything', qos: 0, parameters: { worker: WORKER } },
   inferenceProvider: { address: at.inferenceProvider('{model}'), summary: 'Which execution provider runs a model, as proven, retained', message: 'ModelProvider', qos: 0, retain: true, parameters: { model: 'Name of the model' } },
+  realmNodes: { address: at.realmNodes, summary: 'The nodes of the realm and where to connect to them, as the node sees it that says so, retained', message: 'RealmNodes', qos: 1, retain: true, parameters: {} },
   stop: { address: at.stop, summary: 'Emergency stop: acted on before anything else, not queued, not journalled first', message: 'StopRequest', qos: 0, parameters: {} },
 }
 
-const MESSAGES: Record<string, TSchema> = { Envelope, Receipt, IntentEvent, Task, Claim, Grant, Work, HandlerOffer, HandlerReceipt, RealmCatalogue, SystemEvent, NodeState, NodeTelemetry, DeviceState: RoverState, ModelProvider, DeviceRequest, StopRequest, Anything }
+const MESSAGES: Record<string, TSchema> = { Envelope, Receipt, IntentEvent, Task, Claim, Grant, Work, HandlerOffer, HandlerReceipt, RealmCatalogue, SystemEvent, NodeState, NodeTelemetry, DeviceState: RoverState, ModelProvider, RealmNodes, DeviceRequest, StopRequest, Anything }
 
 /** `mtor/1/{realm}/node/{node}/state` as the table of rights writes it: `node/+/state`. */
 const relative = (address: string) => address.slice(`${at.root}/`.length).replaceAll(/\{\w+\}/g, '+')

@@ -33,13 +33,21 @@ export class Hub {
     return full
   }
 
+  /**
+   * Takes an intent event that another node has raised: who waits here for the end of an intent hears it wherever that
+   * was carried out. It stays the other node's: the bus had it from there and does not publish it, so it is never carried back.
+   */
+  intentFrom(remote: IntentEvent): void {
+    if (remote.node !== this.#node) this.#emitter.emit('intent', remote)
+  }
+
   system(event: SystemEventInput): SystemEvent {
     const full: SystemEvent = { v: PROTOCOL_VERSION, ...event, at: this.now(), node: this.#node }
     this.#emitter.emit('system', full)
     return full
   }
 
-  /** Listens to intent events; returns the function that stops listening. */
+  /** Listens to intent events, also of other nodes (see their `node`); returns the function that stops listening. */
   onIntent(listener: (event: IntentEvent) => void): () => void {
     const guarded = this.#guard(listener)
     this.#emitter.on('intent', guarded)

@@ -31,6 +31,8 @@ export function topicsOf(realm: string) {
     work: (id: string) => `${root}/intent/${id}/work`,
     /** What a flow editor offers to choose from (retained). */
     catalogue: `${root}/catalogue`,
+    /** The nodes of the realm as the node sees them that this client is connected to (retained). @see realm.ts */
+    realmNodes: `${root}/realm/nodes`,
     stop: `${root}/stop`,
   }
 }

@@ -10,6 +10,7 @@ export interface Stoppable { readonly id: string; emergencyStop(reason: string):
 export class EmergencyStop {
   readonly #hub: Hub
   readonly #drivers: Stoppable[] = []
+  readonly #relays: ((reason: string) => void)[] = []
   readonly #after: ((reason: string) => void)[] = []
   #count = 0
 
@@ -17,6 +18,9 @@ export class EmergencyStop {
 
   /** Drivers are halted first, in the order they were added. */
   addDriver(driver: Stoppable) { this.#drivers.push(driver) }
+
+  /** Called as soon as the drivers here were told: passes it on to other nodes. Must not wait, must not throw. */
+  addRelay(relay: (reason: string) => void) { this.#relays.push(relay) }
 
   /** Called after all drivers were told: ends what is running and queued. */
   afterwards(action: (reason: string) => void) { this.#after.push(action) }
@@ -32,7 +36,7 @@ export class EmergencyStop {
       // A driver that fails must not keep the next one from being stopped.
       try { driver.emergencyStop(reason) } catch (error) { failures.push(`${driver.id}: ${String(error)}`) }
     }
-    for (const action of this.#after) {
+    for (const action of [...this.#relays, ...this.#after]) {
       try { action(reason) } catch (error) { failures.push(String(error)) }
     }
     this.#hub.system({
