@@ -48,6 +48,11 @@ export interface Driver {
   readonly commands: Readonly<Record<string, TObject>>
   /** Tells the device that `epoch` is now in command; older epochs are refused from then on. */
   takeCommand(epoch: number): Promise<void>
+  /**
+   * Gives command up without a word to the device: from now on nothing is sent but stops and questions, until `takeCommand`.
+   * A command that runs is only asked about. Another node may command the device by another line meanwhile.
+   */
+  standBy(): void
   execute(command: string, args: Record<string, unknown>, options: CommandOptions): Promise<CommandResult>
   /** Asks the device what became of an earlier command. 'unknown' when it cannot tell or cannot be reached in time. */
   pastOutcome(ticket: DeviceTicket): Promise<{ outcome: PastOutcome; data?: Record<string, unknown> }>

@@ -29,6 +29,7 @@ class ScriptedDevice implements Driver {
   async start() {}
   async stop() {}
   async takeCommand() {}
+  standBy() {}
   async execute(_: string, args: Record<string, unknown>, options: CommandOptions) {
     this.executed.push(options.ticket)
     this.mostRunning = Math.max(this.mostRunning, ++this.running)

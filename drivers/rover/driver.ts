@@ -26,6 +26,8 @@ export interface RoverDriverOptions {
   limits?: Partial<ExecutionLimits>
   /** Asked before every heartbeat; false withholds it, and the rover stops by itself. Left out: the tick itself is the proof. */
   proofOfLife?: () => boolean
+  /** Asked before everything that needs the epoch: commands, HELLO, heartbeats. False while this node may not be the one in command. */
+  mayCommand?: () => boolean
 }
 
 const NOTICE_EVERY_MS = 5_000
@@ -50,6 +52,8 @@ export class RoverDriver implements Driver {
   #heard = false
   #ready = false
   #fenced = false
+  /** Another node is in command, or nobody is sure: this line only listens, asks and stops. */
+  #standby = false
   #heardMs = 0
   #announced: boolean | undefined
   #deviceEpoch = 0
@@ -69,7 +73,7 @@ export class RoverDriver implements Driver {
 
   constructor(options: RoverDriverOptions) {
     this.id = options.id
-    this.#o = { baudRate: 115_200, events: {}, heartbeatMs: 100, silenceMs: 1_000, reconnectMs: 250, answerMs: 3_000, proofOfLife: () => true, ...options }
+    this.#o = { baudRate: 115_200, events: {}, heartbeatMs: 100, silenceMs: 1_000, reconnectMs: 250, answerMs: 3_000, proofOfLife: () => true, mayCommand: () => true, ...options }
     this.#limits = { ackMs: 150, attempts: 4, pollMs: 600, recoverMs: 5_000, ...options.limits }
     this.#link = new RoverLink({
       port: this.#o.port, baudRate: this.#o.baudRate, clock: this.#o.clock, reconnectMs: this.#o.reconnectMs,
@@ -77,7 +81,7 @@ export class RoverDriver implements Driver {
     })
   }
 
-  get connected(): boolean { return this.#heard && (this.#epoch === 0 || this.#ready || this.#fenced) }
+  get connected(): boolean { return this.#heard && (this.#epoch === 0 || this.#ready || this.#fenced || this.#standby) }
 
   async start(): Promise<void> {
     if (this.#running) return
@@ -91,7 +95,8 @@ export class RoverDriver implements Driver {
     this.#running = false
     this.#emergencies++
     this.#o.clock.clearTimeout(this.#tickTimer)
-    this.#writeStop('shutdown')
+    // Who is not in command has nothing to halt: it might be the motion of another node.
+    if (this.#inCommand) this.#writeStop('shutdown')
     this.#clearStop()
     for (const execution of [...this.#executions.values()]) execution.stopped('the driver was stopped')
     this.#heard = this.#ready = false
@@ -106,14 +111,22 @@ export class RoverDriver implements Driver {
   async takeCommand(epoch: number): Promise<void> {
     if (!this.#running) throw this.#unreachable('the driver is not started')
     if (epoch < this.#epoch) throw this.#stale()
-    if (epoch > this.#epoch) {
+    if (epoch > this.#epoch || this.#standby) {
       this.#epoch = epoch
-      this.#ready = this.#fenced = false
+      this.#ready = this.#fenced = this.#standby = false
       this.#hello()
     }
-    await this.#until(() => this.#ready || this.#fenced || epoch !== this.#epoch || !this.#running)
+    await this.#until(() => this.#ready || this.#fenced || this.#standby || epoch !== this.#epoch || !this.#running)
     if (!this.#running) throw this.#unreachable(`stopped before epoch ${epoch} was acknowledged`)
-    if (this.#fenced || epoch !== this.#epoch) throw this.#stale()
+    if (this.#fenced || this.#standby || epoch !== this.#epoch) throw this.#stale()
+  }
+
+  standBy(): void {
+    if (this.#epoch === 0 || this.#standby) return
+    this.#standby = true
+    this.#fenced = false
+    this.#notReady()
+    this.#changed()
   }
 
   async execute(command: string, args: Record<string, unknown>, options: CommandOptions): Promise<CommandResult> {
@@ -121,18 +134,21 @@ export class RoverDriver implements Driver {
     const message = commandMessage(command, args, options.intentId, ticket)
     const stopped = () => new MtorError('STOPPED', `${this.id}: ${command} was stopped before it was sent`, { cause: signal.reason })
     if (signal.aborted) throw stopped()
+    if (!this.#o.mayCommand()) throw this.#stale()
     const emergencies = this.#emergencies
     if (ticket.epoch > this.#epoch) await this.#takeForNow(ticket.epoch)
-    if (this.#fenced || ticket.epoch < this.#epoch) throw this.#stale()
+    if (this.#fenced || ticket.epoch < this.#epoch || !this.#inCommand) throw this.#stale()
     // What is still being stopped must have stopped, or the repeats of that stop would end this command as well.
     if (this.#stop && !await this.#until(() => !this.#stop, STOP_AGAIN_MS * STOP_ROUNDS)) throw this.#unreachable('a stop is not confirmed yet')
     if (signal.aborted || emergencies !== this.#emergencies) throw stopped()
+    if (!this.#inCommand) throw this.#stale()
     if (!this.#ready) throw this.#unreachable('not connected')
     const key = keyOf(message)
     if (this.#executions.has(key)) throw new MtorError('DEVICE_REFUSED', `${this.id}: ticket ${key} is in use`)
     const execution = new Execution(message, options, this.#o.clock, this.#limits, (m) => this.#send(m))
     const abort = () => {
-      if (execution.isMotion) this.#beginStop('cancelled')
+      // Without command the wheels may turn for another node by now; ours has been taken over, or the dead man ends it.
+      if (execution.isMotion && this.#inCommand) this.#beginStop('cancelled')
       execution.stopped('stopped on request', signal.reason)
     }
     this.#executions.set(key, execution)
@@ -190,13 +206,17 @@ export class RoverDriver implements Driver {
 
   // ---- the line
 
+  get #inCommand(): boolean { return this.#epoch > 0 && !this.#standby && this.#o.mayCommand() }
+
   /** A command travels with a heartbeat before it, so that the dead man cannot refuse it. */
   #send(message: Message): boolean {
-    if (message.type === 'QUERY' || !this.#o.proofOfLife()) return this.#link.write(message)
+    if (message.type === 'QUERY') return this.#link.write(message)
+    if (!this.#inCommand) return false
+    if (!this.#o.proofOfLife()) return this.#link.write(message)
     return this.#link.write({ type: 'HEARTBEAT', epoch: this.#epoch, sequence: 0 }, message)
   }
 
-  #hello(): void { if (this.#epoch > 0) this.#link.write({ type: 'HELLO', epoch: this.#epoch, sequence: 0 }) }
+  #hello(): void { if (this.#inCommand) this.#link.write({ type: 'HELLO', epoch: this.#epoch, sequence: 0 }) }
 
   #tick(): void {
     if (!this.#running) return
@@ -208,7 +228,7 @@ export class RoverDriver implements Driver {
     if (!this.#link.open) return
     const silentMs = now - this.#heardMs
     if (silentMs > this.#o.silenceMs) { this.#link.drop(this.#unreachable(`the controller has said nothing for ${Math.round(silentMs)} ms`)); return }
-    if (this.#epoch === 0 || this.#fenced) return
+    if (this.#fenced || !this.#inCommand) return
     if (!this.#o.proofOfLife()) {
       if (!this.#withheld) this.#notice('error', 'heartbeat.withheld', 'the core gives no proof of life; the rover will stop by itself')
       this.#withheld = true
@@ -263,8 +283,8 @@ export class RoverDriver implements Driver {
       if (reply.status === STATUS.ok && reply.outcome !== OUTCOME.running) this.#clearStop()
       return
     }
-    if (reply.status === STATUS.staleEpoch && reply.epoch === this.#epoch) this.#fence(reply.currentEpoch)
-    else if (reply.command === MESSAGES.HELLO.code && reply.epoch === this.#epoch && reply.status === STATUS.ok && !this.#ready) {
+    if (reply.status === STATUS.staleEpoch && reply.epoch === this.#epoch && !this.#standby) this.#fence(reply.currentEpoch)
+    else if (reply.command === MESSAGES.HELLO.code && reply.epoch === this.#epoch && reply.status === STATUS.ok && !this.#ready && !this.#standby) {
       this.#ready = true
       this.#fenced = false
       for (const execution of this.#executions.values()) execution.linkReady()
@@ -278,7 +298,7 @@ export class RoverDriver implements Driver {
     // BOOT itself may have been lost on the line, or sent while the port was closed.
     if (earlier && message.uptimeMs < earlier.message.uptimeMs) this.#rebooted('seen by its uptime', undefined, earlier.connection === this.#connection)
     this.#telemetry = { message, atMs: this.#o.clock.monoMs(), connection: this.#connection }
-    if (message.currentEpoch > this.#epoch && this.#epoch > 0) this.#fence(message.currentEpoch)
+    if (message.currentEpoch > this.#epoch && this.#epoch > 0 && !this.#standby) this.#fence(message.currentEpoch)
     if (message.flags & FLAG.lowBattery && !((before?.flags ?? 0) & FLAG.lowBattery)) this.#notice('warning', 'battery.low', 'the battery is too low to move')
     this.#o.events.state?.(this.state())
   }

@@ -8,18 +8,19 @@ import { DIRECTIONS } from './line.ts'
 
 const fraction = Type.Number({ minimum: 0, maximum: 1 })
 const options = { additionalProperties: false }
+const cable = Type.Optional(Type.Integer({ minimum: 0, maximum: 15, description: 'Which line, by its place on the command line, from 0; left out: all' }))
 
 /** What the simulated controller can be told. One JSON object per line, one JSON answer per line. */
 export const ControlCommand = Type.Union([
   Type.Object({ do: Type.Literal('line'), direction: Type.Optional(Type.Enum([...DIRECTIONS])), dropByteFraction: Type.Optional(fraction), corruptByteFraction: Type.Optional(fraction),
-    dropFrameFraction: Type.Optional(fraction), delayMs: Type.Optional(Type.Number({ minimum: 0, maximum: 60_000 })) }, { ...options, description: 'Faults of the cable, in one or both directions; what is left out becomes 0' }),
-  Type.Object({ do: Type.Literal('dropNext'), direction: Type.Enum([...DIRECTIONS]), type: Type.Enum(Object.keys(MESSAGES) as MessageType[]), count: Type.Integer({ minimum: 1, maximum: 1000 }) }, { ...options, description: 'The next frames of one type vanish' }),
+    dropFrameFraction: Type.Optional(fraction), delayMs: Type.Optional(Type.Number({ minimum: 0, maximum: 60_000 })), cable }, { ...options, description: 'Faults of the cable, in one or both directions; what is left out becomes 0' }),
+  Type.Object({ do: Type.Literal('dropNext'), direction: Type.Enum([...DIRECTIONS]), type: Type.Enum(Object.keys(MESSAGES) as MessageType[]), count: Type.Integer({ minimum: 1, maximum: 1000 }), cable }, { ...options, description: 'The next frames of one type vanish' }),
   Type.Object({ do: Type.Literal('brownOut') }, { ...options, description: 'The supply breaks down; the controller reboots' }),
   Type.Object({ do: Type.Literal('block'), blocked: Type.Boolean() }, { ...options, description: 'Wheels blocked: motion stalls' }),
   Type.Object({ do: Type.Literal('slip'), slipFraction: fraction }, { ...options, description: 'Wheels turn but the ground does not follow' }),
   Type.Object({ do: Type.Literal('battery'), batteryFraction: Type.Optional(fraction), sagVPerW: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })) }, { ...options, description: 'Charge, and how far the voltage sags under load (a weak battery browns out by itself)' }),
-  Type.Object({ do: Type.Literal('unplug'), replugAfterMs: Type.Optional(Type.Number({ minimum: 0, maximum: 3600_000 })) }, { ...options, description: 'Pulls the cable; without replugAfterMs until replug' }),
-  Type.Object({ do: Type.Literal('replug') }, options),
+  Type.Object({ do: Type.Literal('unplug'), replugAfterMs: Type.Optional(Type.Number({ minimum: 0, maximum: 3600_000 })), cable }, { ...options, description: 'Pulls the cable; without replugAfterMs until replug' }),
+  Type.Object({ do: Type.Literal('replug'), cable }, options),
   Type.Object({ do: Type.Literal('status') }, { ...options, description: 'Answers with the state of controller, motion and line' }),
 ])
 export type ControlCommand = Static<typeof ControlCommand>

@@ -25,10 +25,16 @@ export interface ControllerParts {
   motion: Motion
   /** Model seconds per real second; dead man and messages stay on real time. */
   speedFactor?: number
+  /** For tests of checkers only: a broken firmware that obeys older epochs as well. */
+  ignoresEpochs?: boolean
+  /** To every line. */
   send(message: Message): void
   /** One fact of the log; must be on its way to disk when it returns. */
   log(fact: string, data?: Record<string, unknown>): void
 }
+
+/** Where a message came from: answers go back there and nowhere else. `name` is told in the log where there is more than one line. */
+export interface Origin { name?: string; answer(message: Message): void }
 
 const NOTHING: ResultFields = { outcome: OUTCOME.none, refusal: 0, distanceMm: 0, angleCdeg: 0, headingCdeg: 0 }
 const isCommand = (message: Message): message is Command => message.type === 'MOVE' || message.type === 'TURN' || message.type === 'SET_SPEED' || message.type === 'SET_LIGHT'
@@ -48,6 +54,8 @@ export class Controller {
   #wasMoving = false
   #stalled = false
   #brownOut = false
+  /** Of the message that is being looked at. */
+  #origin: Origin | undefined
 
   constructor(parts: ControllerParts) { this.#parts = parts }
 
@@ -80,24 +88,30 @@ export class Controller {
     this.#darkUntilMs = clock.monoMs() + REBOOT_MS
   }
 
-  /** One message from the line. */
-  receive(message: Message): void {
+  /** One message from a line. */
+  receive(message: Message, origin?: Origin): void {
     if (this.#darkUntilMs !== undefined) return
-    const { memory, log } = this.#parts
+    this.#origin = origin
+    try { this.#take(message) } finally { this.#origin = undefined }
+  }
+
+  #take(message: Message): void {
+    const { memory } = this.#parts
+    const log = this.#log
     if (message.type === 'STOP') {
       log('received', { command: 'STOP', reason: nameOf(STOP_REASON, message.reason), verdict: 'ok' })
       this.#halt('stop', message.reason)
       this.#reply(message, 'ok', this.#parts.motion.moving ? { ...NOTHING, outcome: OUTCOME.running, ...this.#measured() } : NOTHING)
       return
     }
-    if (message.type === 'GET_TELEMETRY') { this.#sendTelemetry(); return }
+    if (message.type === 'GET_TELEMETRY') { this.#answerWith(this.#telemetry()); return }
     if (MESSAGES[message.type].code >= 0x80 || message.epoch === 0) {
       log('received', { command: message.type, epoch: message.epoch, sequence: message.sequence, verdict: 'badArgument' })
       this.#reply(message, 'badArgument')
       return
     }
     if (message.type === 'QUERY') { this.#answer(message); return }
-    if (message.epoch < memory.epoch) {
+    if (message.epoch < memory.epoch && !this.#parts.ignoresEpochs) {
       log('received', { ...facts(message), verdict: 'staleEpoch', currentEpoch: memory.epoch })
       this.#reply(message, 'staleEpoch')
       return
@@ -115,10 +129,10 @@ export class Controller {
 
   /** A newer epoch takes command: whatever the older one had running is halted first. False when it could not be stored. */
   #acceptEpoch(epoch: number): boolean {
-    const { memory, log } = this.#parts
-    if (epoch === memory.epoch) return true
+    const { memory } = this.#parts
+    if (epoch <= memory.epoch) return true
     this.#halt('takenOver', 0)
-    log('epoch', { from: memory.epoch, to: epoch })
+    this.#log('epoch', { from: memory.epoch, to: epoch })
     return this.#stored(() => memory.raiseEpoch(epoch))
   }
 
@@ -130,8 +144,9 @@ export class Controller {
   }
 
   #command(message: Command): void {
-    const { memory, motion, log, send } = this.#parts
-    if (message.sequence <= memory.highestSequence) {
+    const { memory, motion, send } = this.#parts
+    const log = this.#log
+    if (message.epoch < memory.epoch ? memory.find(message.epoch, message.sequence) : message.sequence <= memory.highestSequence) {
       // The fate of the original is told only to a copy of it, not to another command that was given a used ticket.
       const original = memory.find(message.epoch, message.sequence)?.intentId
       const earlier = original && original !== message.intentId ? { ...NOTHING, outcome: OUTCOME.refused, refusal: STATUS.repeatedSequence } : this.#fate(message.epoch, message.sequence)
@@ -193,15 +208,15 @@ export class Controller {
 
   /** QUERY: an answer of "never received" is made final by burning the sequence, should a late copy still be under way. */
   #answer(message: MessageOf<'QUERY'>): void {
-    const { memory, log, send } = this.#parts
+    const { memory } = this.#parts
     if (message.epoch > memory.epoch && !this.#acceptEpoch(message.epoch)) { this.#reply(message, 'storageFault'); return }
     let fate = this.#fate(message.epoch, message.sequence)
     if (message.epoch === memory.epoch && message.sequence > memory.highestSequence) {
       const burned = { epoch: message.epoch, sequence: message.sequence, command: 'QUERY', intentId: '', ...fate }
       if (!this.#stored(() => memory.put(burned))) fate = { ...fate, outcome: OUTCOME.unknown }
     }
-    log('received', { command: 'QUERY', epoch: message.epoch, sequence: message.sequence, verdict: 'ok', outcome: nameOf(OUTCOME, fate.outcome) })
-    send({ type: 'OUTCOME', epoch: message.epoch, sequence: message.sequence, ...resultOf(fate) })
+    this.#log('received', { command: 'QUERY', epoch: message.epoch, sequence: message.sequence, verdict: 'ok', outcome: nameOf(OUTCOME, fate.outcome) })
+    this.#answerWith({ type: 'OUTCOME', epoch: message.epoch, sequence: message.sequence, ...resultOf(fate) })
   }
 
   /** Moves the model to now: motion, dead man, progress, telemetry. */
@@ -275,19 +290,27 @@ export class Controller {
   }
 
   #reply(message: Message, status: keyof typeof STATUS, result: ResultFields = NOTHING): void {
-    this.#parts.send({ type: 'REPLY', epoch: message.epoch, sequence: message.sequence, command: MESSAGES[message.type].code, status: STATUS[status],
+    this.#answerWith({ type: 'REPLY', epoch: message.epoch, sequence: message.sequence, command: MESSAGES[message.type].code, status: STATUS[status],
       currentEpoch: this.#parts.memory.epoch, ...resultOf(result) })
   }
 
-  #sendTelemetry(): void {
-    const { motion, memory, clock, send } = this.#parts
+  /** To the line that asked; the others learn nothing of it. */
+  #answerWith(message: Message): void { if (this.#origin) this.#origin.answer(message); else this.#parts.send(message) }
+
+  /** A fact, with the line that brought it about. */
+  #log = (fact: string, data: Record<string, unknown> = {}): void => { this.#parts.log(fact, this.#origin?.name === undefined ? data : { ...data, line: this.#origin.name }) }
+
+  #sendTelemetry(): void { this.#parts.send(this.#telemetry()) }
+
+  #telemetry(): MessageOf<'TELEMETRY'> {
+    const { motion, memory, clock } = this.#parts
     const now = clock.monoMs()
     const flags = (motion.moving ? FLAG.moving : 0) | (this.#stalled ? FLAG.stalled : 0) | (now - this.#lastHeartbeatMs > DEAD_MAN_MS ? FLAG.deadMan : 0)
       | (this.#brownOut ? FLAG.brownOut : 0) | (motion.batteryFraction < LOW_BATTERY_FRACTION ? FLAG.lowBattery : 0)
-    send({ type: 'TELEMETRY', epoch: memory.epoch, sequence: 0, xMm: Math.round(motion.xM * 1000), yMm: Math.round(motion.yM * 1000),
+    return { type: 'TELEMETRY', epoch: memory.epoch, sequence: 0, xMm: Math.round(motion.xM * 1000), yMm: Math.round(motion.yM * 1000),
       headingCdeg: Math.round(motion.headingDeg * 100), odometerMm: Math.round(motion.odometerM * 1000), speedMmps: Math.round(motion.speedMps * 1000),
       batteryMv: Math.round(motion.batteryV * 1000), batteryPermille: Math.round(motion.batteryFraction * 1000), temperatureCdegC: Math.round(motion.temperatureC * 100),
-      light255: Math.round(motion.lightFraction * 255), flags, currentEpoch: memory.epoch, uptimeMs: Math.floor(now - this.#bootedMs) % 2 ** 32 })
+      light255: Math.round(motion.lightFraction * 255), flags, currentEpoch: memory.epoch, uptimeMs: Math.floor(now - this.#bootedMs) % 2 ** 32 }
   }
 
   #ticket(): { epoch: number; sequence: number; intentId?: string } {

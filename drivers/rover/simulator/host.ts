@@ -13,6 +13,10 @@ import type { ControlCommand } from './control.ts'
 export interface SimulatorOptions {
   /** Path of the link to open as a serial port; left out: in a temporary folder that `stop` removes. At most 90 characters. */
   link?: string
+  /** Further lines to the same controller, as a second board has one. */
+  moreLinks?: readonly string[]
+  /** For tests of checkers: a firmware that obeys older epochs. */
+  ignoresEpochs?: boolean
   /** The controller's own log, memory and control socket; left out: the link with .log, .state, .control. */
   logFile?: string
   stateFile?: string
@@ -66,7 +70,7 @@ export class SimulatorProcess {
     this.#stopped = false
     if (this.#o.link === undefined) this.#temporary = mkdtempSync(join(tmpdir(), 'rover-'))
     this.#link = this.#o.link ?? join(this.#temporary!, 'tty')
-    for (const file of [this.port, this.logFile, this.stateFile, this.controlPath]) mkdirSync(dirname(file), { recursive: true })
+    for (const file of [this.port, ...this.#o.moreLinks ?? [], this.logFile, this.stateFile, this.controlPath]) mkdirSync(dirname(file), { recursive: true })
     try { await this.#spawn() } catch (error) {
       await this.stop()
       throw error
@@ -115,7 +119,7 @@ export class SimulatorProcess {
   #spawn(): Promise<void> {
     const { speedFactor = 1, seed = 1, batteryFraction = 1 } = this.#o
     const child = this.#child = spawn(process.execPath, [MAIN, '--link', this.port, '--control', this.controlPath, '--state', this.stateFile, '--log', this.logFile,
-      '--speed-factor', String(speedFactor), '--seed', String(seed), '--battery', String(batteryFraction)], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, MTOR_SIMULATOR_CHILD: '1' } })
+      '--speed-factor', String(speedFactor), '--seed', String(seed), '--battery', String(batteryFraction), ...(this.#o.moreLinks ?? []).flatMap((link) => ['--link', link]), ...(this.#o.ignoresEpochs ? ['--ignore-epochs'] : [])], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, MTOR_SIMULATOR_CHILD: '1' } })
     const startedMs = this.#clock.monoMs()
     let complaint = ''
     child.stdin?.on('error', () => {})
@@ -133,7 +137,7 @@ export class SimulatorProcess {
       child.once('close', (code, signal) => {
         this.#clock.clearTimeout(timer)
         // After kill -9 the link is left over and its terminal's number may soon be somebody else's.
-        rmSync(this.port, { force: true })
+        for (const link of [this.port, ...this.#o.moreLinks ?? []]) rmSync(link, { force: true })
         if (!ready) reject(new MtorError('DEVICE_UNREACHABLE', `the simulated rover did not start: ${complaint.trim() || signal || code}`))
         if (this.#stopped || this.#child !== child) return
         this.#child = undefined

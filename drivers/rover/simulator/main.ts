@@ -1,5 +1,6 @@
 import { openSync, rmSync, writeSync } from 'node:fs'
 import { connect } from 'node:net'
+import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../../appliance/contracts/clock.ts'
 import { MtorError, toMtorError } from '../../../appliance/contracts/errors.ts'
@@ -15,13 +16,14 @@ const HELP = `Simulated rover controller on a pseudo-terminal.
 
   node drivers/rover/simulator/main.ts --link PATH [options]
 
-  --link PATH         symbolic link to make; open it as a serial port
+  --link PATH         symbolic link to make; open it as a serial port. Given again: one more line to the same controller
   --state FILE        epochs and fate of commands, kept as a controller's flash would
   --log FILE          one JSON line per fact, appended (left out: standard error)
   --control PATH      UNIX socket for faults (left out: the link with .control)
   --speed-factor N    motion runs N times as fast (1)
   --seed N            of slip and line faults (1)
   --battery F         charge at the start, 0 to 1 (1)
+  --ignore-epochs     a broken firmware that obeys older epochs, for tests of checkers
 
 When ready it prints one JSON line. SIGTERM and SIGINT end it.
 `
@@ -50,12 +52,12 @@ function formerGone(controlPath: string): Promise<void> {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: {
-    link: { type: 'string' }, log: { type: 'string' }, state: { type: 'string' }, control: { type: 'string' },
+    link: { type: 'string', multiple: true }, 'ignore-epochs': { type: 'boolean' }, log: { type: 'string' }, state: { type: 'string' }, control: { type: 'string' },
     'speed-factor': { type: 'string' }, seed: { type: 'string' }, battery: { type: 'string' }, help: { type: 'boolean', short: 'h' },
   } })
   if (values.help) { process.stdout.write(HELP); return }
-  if (!values.link) throw new MtorError('USAGE', `--link is required\n\n${HELP}`)
-  const { link } = values
+  const [link] = values.link ?? []
+  if (link === undefined) throw new MtorError('USAGE', `--link is required\n\n${HELP}`)
   const controlPath = values.control ?? `${link}.control`
   const clock = systemClock
   const random = mulberry32(number(values.seed, 'seed', 1, 0, 2 ** 32 - 1))
@@ -67,43 +69,49 @@ async function main(): Promise<void> {
   const log = (fact: string, data: Record<string, unknown> = {}) => {
     writeSync(logFd, `${JSON.stringify({ at: clock.monoMs(), fact, pid: process.pid, bootCount: memory.bootCount, ...data })}\n`)
   }
-  const pty = new Pty(link, (bytes) => line.fromHost(bytes))
+  const links = values.link!
   const controller = new Controller({
     clock, memory, motion, log,
     speedFactor: number(values['speed-factor'], 'speed-factor', 1, 0.1, 100),
-    send: (message) => line.send(message),
+    ...(values['ignore-epochs'] ? { ignoresEpochs: true } : {}),
+    send: (message) => { for (const { line } of cables) line.send(message) },
   })
-  const line = new Line({
-    clock, random,
-    onMessage: (message) => {
-      if (message instanceof MtorError) log('frame.invalid', { message: message.message })
-      else {
-        // The model is brought up to now first, so that a message meets the controller as it is at this moment. Not for a heartbeat:
-        // if this process got no time, heartbeats that came in time are still waiting here, and a real controller would have seen them.
-        if (message.type !== 'HEARTBEAT') controller.tick()
-        controller.receive(message)
-      }
-      schedule()
-    },
-    write: (bytes) => pty.write(bytes),
-  })
-
-  let replug: NodeJS.Timeout | undefined
-  const plug = () => {
-    clearTimeout(replug)
-    if (pty.plugged) return
-    pty.plug()
-    log('replug', { slave: pty.slavePath })
+  const cables = links.map((path, index) => cable(path, links.length > 1 ? { name: basename(path) } : {}, index))
+  function cable(path: string, named: { name?: string }, index: number) {
+    const pty = new Pty(path, (bytes) => line.fromHost(bytes))
+    const line: Line = new Line({
+      clock, random,
+      onMessage: (message) => {
+        if (message instanceof MtorError) log('frame.invalid', { message: message.message, ...named })
+        else {
+          // The model is brought up to now first, so that a message meets the controller as it is at this moment. Not for a heartbeat:
+          // if this process got no time, heartbeats that came in time are still waiting here, and a real controller would have seen them.
+          if (message.type !== 'HEARTBEAT') controller.tick()
+          controller.receive(message, { ...named, answer: (reply) => line.send(reply) })
+        }
+        schedule()
+      },
+      write: (bytes) => pty.write(bytes),
+    })
+    return { pty, line, named, index, replug: undefined as NodeJS.Timeout | undefined }
+  }
+  /** Those that a command means: one by its number, or all. */
+  const meant = (cable: number | undefined) => cables.filter(({ index }) => cable === undefined || cable === index)
+  const plug = (one: typeof cables[number]) => {
+    clearTimeout(one.replug)
+    if (one.pty.plugged) return
+    one.pty.plug()
+    log('replug', { slave: one.pty.slavePath, ...one.named })
   }
   const carryOut = (command: ControlCommand): Record<string, unknown> => {
     if (command.do !== 'status') log('control', { ...command })
     switch (command.do) {
       case 'line': {
-        const { do: _, direction, ...faults } = command
-        for (const d of direction ? [direction] : DIRECTIONS) Object.assign(line.faults[d], NO_FAULTS, faults)
+        const { do: _, direction, cable: which, ...faults } = command
+        for (const { line } of meant(which)) for (const d of direction ? [direction] : DIRECTIONS) Object.assign(line.faults[d], NO_FAULTS, faults)
         break
       }
-      case 'dropNext': line.dropNext(command.direction, command.type, command.count); break
+      case 'dropNext': for (const { line } of meant(command.cable)) line.dropNext(command.direction, command.type, command.count); break
       case 'brownOut': controller.tick(); controller.brownOut(); break
       case 'block': motion.blocked = command.blocked; break
       case 'slip': motion.slipFraction = command.slipFraction; break
@@ -112,15 +120,17 @@ async function main(): Promise<void> {
         motion.sagVPerW = command.sagVPerW ?? motion.sagVPerW
         break
       case 'unplug':
-        clearTimeout(replug)
-        if (pty.plugged) log('unplug')
-        pty.unplug()
-        if (command.replugAfterMs !== undefined) replug = setTimeout(plug, command.replugAfterMs)
+        for (const one of meant(command.cable)) {
+          clearTimeout(one.replug)
+          if (one.pty.plugged) log('unplug', one.named)
+          one.pty.unplug()
+          if (command.replugAfterMs !== undefined) one.replug = setTimeout(() => plug(one), command.replugAfterMs)
+        }
         break
-      case 'replug': plug(); break
+      case 'replug': for (const one of meant(command.cable)) plug(one); break
       case 'status':
         return { epoch: memory.epoch, highestSequence: memory.highestSequence, bootCount: memory.bootCount, moving: motion.moving, groundXM: motion.groundXM, groundYM: motion.groundYM,
-          groundHeadingDeg: motion.groundHeadingDeg, odometerM: motion.odometerM, batteryFraction: motion.batteryFraction, plugged: pty.plugged, overrunBytes: pty.overrunBytes, faults: line.faults }
+          groundHeadingDeg: motion.groundHeadingDeg, odometerM: motion.odometerM, batteryFraction: motion.batteryFraction, plugged: cables.every(({ pty }) => pty.plugged), overrunBytes: cables.reduce((sum, { pty }) => sum + pty.overrunBytes, 0), faults: cables[0]!.line.faults }
     }
     return {}
   }
@@ -151,18 +161,18 @@ async function main(): Promise<void> {
   }
   const end = (signal: string) => {
     clearTimeout(timer)
-    clearTimeout(replug)
+    for (const one of cables) clearTimeout(one.replug)
     controller.tick()
     log('exit', { signal, moving: motion.moving })
     control.stop()
-    pty.unplug()
+    for (const { pty } of cables) pty.unplug()
     rmSync(controlPath, { force: true })
     process.exit(0)
   }
 
   await formerGone(controlPath)
   controller.powerOn()
-  pty.plug()
+  for (const { pty } of cables) pty.plug()
   await control.start()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => end(signal))
   // Standard input closes when the parent dies. A simulator does not outlive its parent for long, but its wheels come to rest
@@ -172,7 +182,7 @@ async function main(): Promise<void> {
     process.stdin.on('end', gone).on('error', gone).resume()
   }
   schedule()
-  process.stdout.write(`${JSON.stringify({ ready: true, port: link, slave: pty.slavePath, control: controlPath, bootCount: memory.bootCount })}\n`)
+  process.stdout.write(`${JSON.stringify({ ready: true, port: link, slave: cables[0]!.pty.slavePath, control: controlPath, bootCount: memory.bootCount })}\n`)
 }
 
 main().catch((error: unknown) => {
