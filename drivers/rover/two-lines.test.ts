@@ -4,14 +4,13 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { rig } from './testing.ts'
-import type { SimulatorOptions } from './simulator/host.ts'
 
 /** Two boards, each with a line of its own to one controller. The first is in command with epoch 1. */
-async function two(t: ExecutionContext, options: SimulatorOptions = {}, mayCommand = () => true) {
+async function two(t: ExecutionContext, mayCommand = () => true) {
   const folder = mkdtempSync(join(tmpdir(), 'rover-two-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const second = join(folder, 'second')
-  const r = await rig(t, { link: join(folder, 'first'), moreLinks: [second], ...options }, { mayCommand })
+  const r = await rig(t, { link: join(folder, 'first'), moreLinks: [second] }, { mayCommand })
   const other = r.make({ port: second, mayCommand: () => true })
   await other.start()
   for (let i = 0; !other.connected && i < 500; i++) await sleep(10)
@@ -49,7 +48,7 @@ test('ROV-021 command goes from one line to the other and back, each time with a
 
 test('ROV-022 who may no longer command sends neither command nor heartbeat, also no repeat of a command under way', async (t) => {
   let may = true
-  const { simulator, run, failureOf, received, log, other } = await two(t, {}, () => may)
+  const { simulator, run, failureOf, received, log, other } = await two(t, () => may)
   await simulator.control({ do: 'line', direction: 'toHost', dropFrameFraction: 1, cable: 0 })
   await simulator.control({ do: 'dropNext', direction: 'toController', type: 'MOVE', count: 1, cable: 0 })
   const lost = failureOf(run('move', { distanceM: 1 }, 1))
@@ -60,12 +59,4 @@ test('ROV-022 who may no longer command sends neither command nor heartbeat, als
   t.is((await lost).code, 'OUTCOME_UNKNOWN')
   t.deepEqual(received('first').filter((f) => f.command === 'MOVE'), [])
   t.is(log().filter((f) => f.fact === 'execute').length, 1)
-})
-
-test('ROV-004 a firmware that obeys older epochs can be simulated, for the checkers to find', async (t) => {
-  const { other, run, executions } = await two(t, { ignoresEpochs: true })
-  await other.takeCommand(5)
-  await run('light', { fraction: 1 }, 1, { epoch: 5, by: other })
-  await run('light', { fraction: 0 }, 7).catch(() => {})
-  t.true(executions().some((f) => f.epoch === 5))
 })

@@ -14,7 +14,7 @@ const move = (epoch: number, sequence: number, distanceMm = 1000): Message => ({
 const hello = (epoch: number): Message => ({ type: 'HELLO', epoch, sequence: 0 })
 const query = (epoch: number, sequence: number): Message => ({ type: 'QUERY', epoch, sequence })
 
-function rig(t: ExecutionContext) {
+function rig(t: ExecutionContext, parts: { ignoresEpochs?: boolean } = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'rover-controller-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   const path = join(directory, 'state')
@@ -24,7 +24,7 @@ function rig(t: ExecutionContext) {
   const boot = () => {
     const motion = new Motion(() => 0.5)
     const memory = new Memory(path)
-    const controller = new Controller({ clock, memory, motion, send: (m) => sent.push(m), log: (fact, data) => log.push({ at: clock.monoMs(), fact, ...data }) })
+    const controller = new Controller({ clock, memory, motion, send: (m) => sent.push(m), log: (fact, data) => log.push({ at: clock.monoMs(), fact, ...data }), ...parts })
     controller.powerOn()
     /** Lets `ms` pass in 10 ms ticks, with a heartbeat of `epoch` every 100 ms if given. */
     const pass = async (ms: number, epoch?: number) => {
@@ -247,4 +247,32 @@ test('ROV-005 whatever arrives in whatever order, with reboots between: no ticke
     const tickets = acted.map((a) => a.epoch * 100 + a.sequence)
     t.deepEqual(tickets, [...new Set(tickets)].sort((a, b) => a - b))
   }), { numRuns: 200 })
+})
+
+test('ROV-020 an answer goes to the line that asked, news go to all, and the log names the line', async (t) => {
+  const r = rig(t)
+  const { controller, pass } = r.boot()
+  const answers: Message[] = []
+  const first = { name: 'first', answer: (message: Message) => { answers.push(message) } }
+  r.sent.length = 0
+  controller.receive(hello(3), first)
+  controller.receive(move(3, 1, 100), first)
+  controller.receive(query(3, 1), first)
+  t.deepEqual(answers.map(({ type }) => type), ['REPLY', 'REPLY', 'OUTCOME'])
+  t.deepEqual(r.sent, [])
+  await pass(2_000, 3)
+  t.true(r.sent.some(({ type }) => type === 'DONE') && r.sent.some(({ type }) => type === 'TELEMETRY'))
+  t.is(answers.length, 3)
+  t.like(r.executions()[0], { line: 'first', epoch: 3 })
+  t.like(r.log.find(({ fact }) => fact === 'epoch'), { line: 'first', to: 3 })
+})
+
+test('ROV-004 a firmware that obeys older epochs can be simulated, for the checkers to find', async (t) => {
+  const r = rig(t, { ignoresEpochs: true })
+  const { ask, pass } = r.boot()
+  ask(hello(5), 'REPLY')
+  t.is(ask(move(5, 1, 10), 'REPLY').status, STATUS.ok)
+  await pass(2_000, 5)
+  t.is(ask(move(4, 9, 10), 'REPLY').status, STATUS.ok)
+  t.deepEqual(r.executions().map(({ epoch }) => epoch), [5, 4])
 })
