@@ -181,6 +181,9 @@ export class Bus {
     return { connections: this.#listeners?.connections ?? 0, clients: this.#connected.size, ...(this.#inbound?.counts ?? { submissions: 0, rejected: 0, tooFast: 0, stops: 0 }) }
   }
 
+  /** How many messages wait here for a client with a lasting session. */
+  queuedFor(clientId: string): number { return this.#persistence?.queued(clientId).length ?? 0 }
+
   /** Publishes a message of the appliance itself: JSON, or bytes as they are. Before start and after stop it does nothing. */
   publish(topic: string, payload: unknown, options: { retain?: boolean; qos?: 0 | 1 } = {}) {
     this.#send(topic, payload, options.qos ?? 0, options.retain ?? false)

@@ -163,6 +163,9 @@ export class Mesh implements PersistenceWatch {
     return entry !== undefined && entry.online && entry.node !== this.node && !this.#lost.has(entry.node)
   }
 
+  /** What is known of a client's session, wherever it is. */
+  client(client: string): Readonly<ClientEntry> | undefined { return this.#clients.get(client) }
+
   // What other nodes tell.
 
   /** Another node's time. The first time, what was said here so far is made newer than what the others remember. */
