@@ -83,7 +83,7 @@ test('parts that do not fit together are refused', (t) => {
   const first = whole.subarray(0, FRAGMENT_BYTES)
   const cases: [string, Frame[], string?][] = [
     ['no beginning', [part(1, undefined, first)]], ['no priority', [part(7, 40_000, first)]], ['no bytes', [part(1, 40_000, Buffer.alloc(0))]], ['too short to be cut', [part(1, 10, first)]],
-    ['two beginnings', [part(1, whole.length, first), part(1, whole.length, first)]], ['too long', [part(1, 20_000, first), part(1, undefined, first)]],
+    ['two beginnings', [part(1, whole.length, first), part(1, whole.length, first)]], ['too long', [part(1, FRAGMENT_BYTES + 1, first), part(1, undefined, first)]],
     ['larger than allowed', [part(1, 200_001, first)], 'TOO_LARGE'], ['a part within parts', parts(encodeFrame({ t: 'part', p: 1 }, Buffer.alloc(20_000)))], ['rubbish', parts(Buffer.alloc(20_000))],
   ]
   for (const [what, frames, code = 'MALFORMED'] of cases) {

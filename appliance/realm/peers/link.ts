@@ -7,8 +7,9 @@ import { validator } from '../../contracts/validate.ts'
 import { SignedList } from '../list.ts'
 import { encodeFrame, FrameReader, MAX_FRAME_BYTES, type Frame } from './frames.ts'
 import { helloValidator, type Hello } from './hello.ts'
-import { Assembly, Outbox, WINDOW_BYTES, type Priority } from './outbox.ts'
+import { Assembly, Outbox, type Priority } from './outbox.ts'
 import { Pulse } from './pulse.ts'
+import { MIN_WINDOW_BYTES, SendWindow } from './window.ts'
 
 /** The first frame of a link carries the member list. */
 const MAX_HELLO_BYTES = 1024 * 1024
@@ -65,6 +66,7 @@ export class Link {
   readonly #options: LinkOptions
   readonly #reader = new FrameReader(MAX_HELLO_BYTES)
   readonly #outbox: Outbox
+  readonly #window = new SendWindow()
   readonly #assembly: Assembly
   #state: 'greeting' | 'up' | 'retired' | 'closed' = 'greeting'
   #timer: Timer | undefined
@@ -79,7 +81,8 @@ export class Link {
     this.serial = options.serial
     this.dialler = options.dialler
     this.ended = new Promise((resolve) => { options.socket.once('close', () => resolve()) })
-    this.pulse = new Pulse(options)
+    const { clock, heartbeatMs, offlineAfterMs } = options
+    this.pulse = new Pulse({ clock, heartbeatMs, offlineAfterMs, onRtt: (rttMs) => this.#window.measured(rttMs) })
     this.#outbox = new Outbox(options.maxQueueBytes)
     this.#assembly = new Assembly(options.maxMessageBytes)
   }
@@ -216,7 +219,7 @@ export class Link {
   /** Bytes of messages are confirmed, so that the other knows how much is still under way. */
   #count({ wireBytes }: Frame): void {
     this.#received += wireBytes
-    if (this.#received - this.#confirmedToPeer < WINDOW_BYTES / 4) return
+    if (this.#received - this.#confirmedToPeer < MIN_WINDOW_BYTES / 2) return
     this.#confirmedToPeer = this.#received
     this.#write({ t: 'ack', a: this.#received })
   }
@@ -229,7 +232,7 @@ export class Link {
 
   #pump(): void {
     for (;;) {
-      const frame = this.#outbox.next(this.#sent - this.#confirmed >= WINDOW_BYTES)
+      const frame = this.#outbox.next(this.#window.isFull(this.#sent - this.#confirmed))
       if (!frame) break
       this.#sent += frame.length
       this.#options.socket.write(frame)

@@ -6,13 +6,7 @@ export type Priority = 0 | 1 | 2 | 3
 export const PRIORITIES = 4
 
 /** Longer messages are cut, so that a more urgent one can go in between. */
-export const FRAGMENT_BYTES = 16 * 1024
-/**
- * How much may be under way unconfirmed. What has been given to the kernel cannot be overtaken, and the kernel would
- * take megabytes: over a slow link a stop would wait for all of them. On a link of 1 ms there and back this allows 64 MB/s.
- */
-export const WINDOW_BYTES = 64 * 1024
-
+export const FRAGMENT_BYTES = 4 * 1024
 interface Waiting { frame: Buffer; sent: number }
 
 /** What waits to be sent to one peer: a queue for each priority, each bounded. */

@@ -12,7 +12,13 @@ const RTT_SHARE = 0.2
 /** A slow link is not a cut one: so much of its time there and back is allowed for. */
 const MAX_SLOW_MS = 2_000
 
-export interface PulseOptions { clock: Clock; heartbeatMs: number; offlineAfterMs: number }
+export interface PulseOptions {
+  clock: Clock
+  heartbeatMs: number
+  offlineAfterMs: number
+  /** Every time there and back as it is measured, ms. */
+  onRtt?(rttMs: number): void
+}
 
 /**
  * The heartbeat of a link. Every beat says which of the other's beats was heard last, so that each side knows whether
@@ -95,6 +101,7 @@ export class Pulse {
     if (sentAtMs === undefined) return a
     if (sentAtMs > this.#hearsAtMs) { this.#hearsAtMs = sentAtMs; this.#turnsSinceHears = 0 }
     const rttMs = Math.max(0, nowMs - sentAtMs - d)
+    this.#options.onRtt?.(rttMs)
     this.#rttMs = this.#rttMs === undefined ? rttMs : this.#rttMs + RTT_SHARE * (rttMs - this.#rttMs)
     const wallMs = this.#options.clock.wallMs()
     if (w === undefined || wallMs === undefined) { this.#samples.length = 0; return a }
