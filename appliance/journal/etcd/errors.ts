@@ -38,6 +38,8 @@ export function refusalOf(status: number, reply: unknown): EtcdError {
   if (/no leader|leader changed|not leader|not capable/.test(text)) return new EtcdError('no-leader', text, { grpc, maybeDone: /changed/.test(text) })
   if (/space exceeded/.test(text)) return new EtcdError('refused', `${text}: raise its quota or make room, then: etcdctl alarm disarm`, { grpc, code: 'DISK_FULL' })
   if (/too large/.test(text)) return new EtcdError('refused', text, { grpc, code: 'TOO_LARGE' })
+  // A change of members, refused before anything was done, until all have been connected for some seconds.
+  if (/unhealthy cluster/.test(text)) return new EtcdError('refused', text, { grpc, code: 'JOURNAL_UNAVAILABLE' })
   const again = grpc === undefined || [GRPC.unknown, GRPC.deadline, GRPC.exhausted, GRPC.aborted, GRPC.internal, GRPC.unavailable].includes(grpc)
   return again ? new EtcdError('silent', text, { grpc, maybeDone: grpc !== GRPC.exhausted }) : new EtcdError('refused', text, { grpc, code: 'INTERNAL' })
 }

@@ -57,6 +57,9 @@ export class EtcdProcess {
     this.#probe = new HealthProbe({ clock, name, url: clientUrls[0]!, tls: clientTls, probeMs, hungMs, onChange: (health, before) => { this.#healthChanged(health, before) }, onHung: () => { this.kill(`answered nothing for ${hungMs} ms`) } })
   }
 
+  get options(): EtcdProcessOptions { return this.#o }
+  /** Where this node reaches its own member. */
+  get url(): string { return this.#o.clientUrls[0]! }
   get pid(): number | undefined { return this.#child?.pid }
   get health(): EtcdHealth { return this.#probe.health }
   get dataDir(): string { return join(this.#o.folder, 'data') }
@@ -158,6 +161,7 @@ export class EtcdProcess {
     this.#told.add(trouble)
     if (trouble === 'disk-full') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.disk-full', code: 'DISK_FULL', message: 'etcd cannot write: its disk is full' })
     if (trouble === 'corrupt') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.corrupt', code: 'JOURNAL_CORRUPT', message: `The data of etcd in ${this.dataDir} is damaged: ${line.slice(0, 300)}`, say: 'The shared journal on this board is damaged.' })
+    if (trouble === 'repaired') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.repaired', code: 'JOURNAL_CORRUPT', message: `etcd found its log in ${this.dataDir} damaged, cut off its end and went on; what only this member had is lost`, say: 'The shared journal on this board was damaged and repaired.' })
     if (trouble === 'removed') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.removed', code: 'NO_QUORUM', message: 'This member was removed from the cluster: it must join anew' })
   }
 
