@@ -8,7 +8,7 @@ const SPHINX = '/usr/share/pocketsphinx'
 // The first speech engine's library ships for x86-64; elsewhere the second one is what hears.
 const SECOND_ENGINE = process.arch === 'x64' ? 'test' : 'start'
 /**
- * What is used of Debian, who uses it, and what does not work without it. `needs`: a program in PATH, or a file.
+ * What is used of Debian, who uses it, and what does not work without it. `needs`: a program in PATH, or a file. `service`: what Debian would start with it.
  * `for`: start ⊂ test ⊂ bench; each purpose brings those before it.
  */
 export const PARTS = [
@@ -16,6 +16,7 @@ export const PARTS = [
   { package: 'flite', needs: 'flite', for: 'start', without: 'replies fall back to espeak-ng' },
   { package: 'espeak-ng', needs: 'espeak-ng', for: 'start', without: 'no second voice if flite fails' },
   { package: 'openssl', needs: 'openssl', for: 'start', without: 'no self-made certificate for listening beyond loopback' },
+  { package: 'etcd-server', needs: 'etcd', for: 'start', service: 'etcd', without: 'no realm of several nodes' },
   { package: 'ffmpeg', needs: 'ffmpeg', for: 'start', without: 'no camera by V4L2 or RTSP and no thumbnails; only JPEG pictures' },
   ...(process.arch === 'arm64' ? [{ package: 'libatomic1', needs: '/usr/lib/aarch64-linux-gnu/libatomic.so.1', for: 'start', without: 'the first speech engine cannot be loaded' }] : []),
   // The first speech engine for arm64 comes as a Python wheel; elsewhere only models that an operator asks for do.
@@ -28,7 +29,7 @@ export const PARTS = [
   { package: 'pocketsphinx-testdata', needs: `${SPHINX}/test/data/goforward.raw`, for: 'test', without: 'no human voice to test with' },
   { package: 'sox', needs: 'sox', for: 'test', without: 'test sounds cannot be made' },
   { package: 'chromium', needs: 'chromium', for: 'test', without: 'no browser to try the flow editor in' },
-  { package: 'mosquitto', needs: 'mosquitto', for: 'bench', without: 'no peer beside the bus bench' },
+  { package: 'mosquitto', needs: 'mosquitto', for: 'bench', service: 'mosquitto', without: 'no peer beside the bus bench' },
   { package: 'asterisk-core-sounds-en-wav', needs: '/usr/share/asterisk/sounds/en_US_f_Allison/vm-intro.wav', for: 'bench', without: 'no speech to count false accepts on' },
   { package: 'asterisk-core-sounds-en', needs: '/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz', for: 'bench', without: 'no texts of that speech to judge transcribers by' },
   { package: 'python3-skimage', needs: '/usr/lib/python3/dist-packages/skimage/data/chelsea.png', for: 'bench', without: 'fewer photographs to look at (coffee, cat, motorcycle …)' },
@@ -85,8 +86,8 @@ export async function installParts(purpose) {
   if (result.code !== 0) { await update(); result = await apt(...INSTALL, ...names) }
   // One package that this release lacks must not keep the others away.
   if (result.code !== 0) for (const name of names) { const one = await apt(...INSTALL, name); if (one.code !== 0) result = one }
-  // Debian starts a broker it installs; on port 1883 it would be in the way of the appliance's own.
-  if (names.includes('mosquitto') && isThere('systemctl')) await apt('systemctl', 'disable', '--now', 'mosquitto')
+  // Debian starts what it installs; on their ports the broker and etcd would be in the way of the appliance's own.
+  if (isThere('systemctl')) for (const { service } of parts) if (service) await apt('systemctl', 'disable', '--now', service)
   stop()
   const still = missingParts(purpose)
   if (still.length < parts.length) done(`Debian: ${names.filter((name) => !still.some((part) => part.package === name)).join(', ')}`, startedMs)

@@ -72,9 +72,12 @@ test.serial('a process that answers nothing is killed and started again', async 
   t.not(etcd.pid, pid)
 })
 
-test.serial('without an etcd it says what to install; what etcd says of a wrong flag is told', async (t) => {
+test.serial('without an etcd, or with one that is too old, it says what to install; what etcd says of a wrong flag is told', async (t) => {
   const none = await member(t, { binary: '/nonexistent/etcd' })
   await t.throwsAsync(none.etcd.start(), { instanceOf: MtorError, code: 'NOT_FITTED' })
+  const old = join(await folder(t), 'etcd')
+  await writeFile(old, '#!/bin/sh\necho etcd Version: 3.3.25\n', { mode: 0o755 })
+  t.regex((await t.throwsAsync((await member(t, { binary: old })).etcd.start(), { instanceOf: MtorError, code: 'NOT_FITTED' }))!.message, /3\.4 .* 3\.3\.25/)
   const wrong = await member(t, { initialCluster: [{ name: 'other', url: 'http://127.0.0.1:1' }] })
   await wrong.etcd.start()
   t.regex((await wrong.event('etcd.down')).message!, /couldn't find local name/)

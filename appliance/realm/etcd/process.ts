@@ -70,7 +70,11 @@ export class EtcdProcess {
   start(): Promise<void> {
     if (this.#running) return Promise.resolve()
     const { binary } = this
-    if (etcdVersion(binary) === undefined) return Promise.reject(new MtorError('NOT_FITTED', `expected etcd as ${binary}, found none that starts`, { hint: 'Install it with: apt-get install etcd-server' }))
+    const version = etcdVersion(binary)
+    if (version === undefined) return Promise.reject(new MtorError('NOT_FITTED', `expected etcd as ${binary}, found none that starts`, { hint: 'Install it with: apt-get install etcd-server' }))
+    const [major = 0, minor = 0] = version.split('.').map(Number)
+    // Before 3.4 the JSON gateway has other paths, and there is no --logger.
+    if (major !== 3 || minor < 4) return Promise.reject(new MtorError('NOT_FITTED', `expected etcd 3.4 or a later 3.x, got ${version}`, { hint: 'Put a newer one in place and name it in realmMode.etcd.binary.' }))
     mkdirSync(this.#o.folder, { recursive: true, mode: 0o700 })
     this.#running = true
     this.#spawn()
