@@ -29,6 +29,7 @@ import { thermalZones } from './inference/governor/index.ts'
 import { inferenceRoutes } from './inference/index.ts'
 import { SqliteJournal } from './journal/index.ts'
 import { Parts, seconds } from './parts.ts'
+import { OneBus } from './realm/bus/index.ts'
 import { memberNames, PEER_PROTOCOL, Realm, realmRoutes } from './realm/index.ts'
 import { isNotFitted, makeSkills } from './skills/index.ts'
 import { Conversation } from './speech/conversation.ts'
@@ -84,6 +85,9 @@ async function main(config: Config): Promise<void> {
 
   // The speech process loads its models while the rest starts.
   const stop = new EmergencyStop(hub)
+  const oneBus = realm && new OneBus({ membership: realm.membership, peers: realm.peers, clock, hub, stop })
+  oneBus?.start()
+  parts.add('one bus', () => oneBus?.stop())
   let conversation: Conversation | undefined
   let thinking: Thinking | undefined
   const sequenceNames = Object.keys(config.sequences)
@@ -160,17 +164,18 @@ async function main(config: Config): Promise<void> {
 
   endUntoldWhenBack({ journal, dispatcher, hub })
 
-  const dialects = new Dialects({ config, version, values: journal, hub, clock, topics, service, conversation, understander, expectAnswer: (forMs) => host?.expectAnswer(forMs), bus: { publish: (topic, payload, options) => bus.publish(topic, payload, options), subscribe: (filter, listener) => bus.subscribe(filter, listener) } })
+  const dialects = new Dialects({ config, version, values: journal, hub, clock, topics, service, conversation, understander, expectAnswer: (forMs) => host?.expectAnswer(forMs), bus: { publish: (topic, payload, options) => bus.publish(topic, payload, options), subscribe: (filter, listener, options) => bus.subscribe(filter, listener, options) } })
   await dialects.prepare()
-  const bus: Bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason), handlers, foreign: dialects.foreign,
+  const bus: Bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason), handlers, foreign: dialects.foreign, ...(oneBus ? { mesh: oneBus.mesh } : {}),
     deviceCommand: (device, payload, { client, role, kind }) => service.submit(service.envelope('device.command', { device, ...payload as Record<string, unknown> }, { kind, operator: client.slice(0, 64) }), { client, role, kind }) })
+  oneBus?.join(bus)
   await part('bus', () => bus.start(), () => bus.stop())
   const tellCatalogue = () => bus.publish(topics.catalogue, realmCatalogue({ hub, drivers, examples: () => understander.types(), handlers, isVacant: isNotFitted }), { retain: true, qos: 1 })
   handlers.onChange(tellCatalogue)
   tellCatalogue()
   minds.publish((provider) => bus.publish(topics.inferenceProvider(provider.model), provider, { retain: true }))
   if (dialects.active) await part('dialects', () => dialects.start(), () => dialects.stop())
-  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, ...(realm ? { realm: () => ({ role: realm.role, protocol: PEER_PROTOCOL }) } : {}), publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => minds.summary() })
+  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), ...(oneBus ? { peers: oneBus.stats() } : {}), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, ...(realm ? { realm: () => ({ role: realm.role, protocol: PEER_PROTOCOL }) } : {}), publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => minds.summary() })
   status.start()
   parts.add('status', () => status.stop())
   const control = new ControlServer(inRunDir(config, 'control.sock'), { ...realmRoutes({ realm, stateDir: config.stateDir, node: config.node, version, config: config.peers }), ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })

@@ -1,25 +1,20 @@
 import { randomBytes } from 'node:crypto'
-import type { Clock, Timer } from '../../contracts/clock.ts'
+import type { Clock } from '../../contracts/clock.ts'
 import { PROTOCOL_VERSION } from '../../contracts/envelope.ts'
 import type { Identity } from '../../contracts/intents.ts'
 import { topicsOf, type Topics } from '../../contracts/topics.ts'
-import { Acknowledged } from './acknowledged.ts'
+import { carries } from './carries.ts'
 import { Clients, type ClientEntry } from './clients.ts'
 import { markOf, marked, type Mark } from './mark.ts'
-import type { BrokerSide, Item, Message, PersistenceWatch, Publish, Qos } from './port.ts'
+import type { BrokerSide, Item, PersistenceWatch, Publish, Qos } from './port.ts'
+import { Queues } from './queues.ts'
 import { RetainedVersions } from './retained.ts'
-import { idOf, VersionClock } from './version.ts'
+import { VersionClock } from './version.ts'
 
 export { ClientEntry } from './clients.ts'
 export { markOf, marked } from './mark.ts'
 export type { BrokerSide, Item, Message, PersistenceWatch, Publish, Queued } from './port.ts'
 export { idOf, MAX_TIME_US, type Version } from './version.ts'
-
-/** Acknowledgements are told together, after this at the latest. */
-const TELL_ACKNOWLEDGED_MS = 20
-const TELL_ACKNOWLEDGED_AT = 200
-/** What a client had not acknowledged this long after it came to another node is handed over: the news of it is on its way till then. */
-const HAND_OVER_AFTER_MS = 300
 
 interface Packet { topic: string; payload: Buffer | string; qos: Qos; retain: boolean; clientId?: string }
 export interface Connected { client: string; owner: string; clean: boolean; will?: { topic: string; payload: Buffer; qos: Qos; retain: boolean } | undefined }
@@ -31,7 +26,6 @@ export interface Connected { client: string; owner: string; clean: boolean; will
  */
 export class Mesh implements PersistenceWatch {
   readonly node: string
-  readonly #clock: Clock
   readonly #versions: VersionClock
   readonly #topics: Topics
   readonly #listeners = new Set<(item: Item, to: string | '*') => void>()
@@ -39,12 +33,9 @@ export class Mesh implements PersistenceWatch {
   /** Nodes that are not there, as seen from here. */
   readonly #lost = new Set<string>()
   readonly #changedSubscriptions = new Set<string>()
-  readonly #untold = new Map<string, string[]>()
-  readonly #timers = new Set<Timer>()
-  #telling: Timer | undefined
+  readonly #queues: Queues
   #retained = new RetainedVersions()
   #clients = new Clients()
-  #acknowledged = new Acknowledged()
   #broker: BrokerSide | undefined
   #session = ''
   #hasMet = false
@@ -52,16 +43,15 @@ export class Mesh implements PersistenceWatch {
 
   constructor({ node, realm, clock }: { node: string; realm: string; clock: Clock }) {
     this.node = node
-    this.#clock = clock
     this.#versions = new VersionClock(clock, node)
     this.#topics = topicsOf(realm)
+    this.#queues = new Queues(clock, (item, to) => this.#tell(item, to))
   }
 
   /** The broker has started, with nothing retained and no sessions. */
   attach(broker: BrokerSide, identityOf: (client: string) => Identity | undefined): void {
     this.#retained = new RetainedVersions()
     this.#clients = new Clients()
-    this.#acknowledged = new Acknowledged()
     this.#hasMet = false
     this.#session = randomBytes(8).toString('hex')
     this.#broker = broker
@@ -72,10 +62,7 @@ export class Mesh implements PersistenceWatch {
 
   detach(): void {
     this.#broker = undefined
-    for (const timer of [this.#telling, ...this.#timers]) this.#clock.clearTimeout(timer)
-    this.#telling = undefined
-    this.#timers.clear()
-    this.#untold.clear()
+    this.#queues.clear()
     for (const watcher of this.#watchers) watcher()
   }
 
@@ -93,7 +80,7 @@ export class Mesh implements PersistenceWatch {
   /** The broker gives a packet to its subscribers. */
   emitted(packet: object): void {
     const { topic, payload, qos, retain, clientId } = packet as Packet
-    if (!this.#broker || this.#listeners.size === 0 || !this.#carries(topic)) return
+    if (!this.#broker || this.#listeners.size === 0 || !carries(this.#topics, topic)) return
     const { version, stays } = this.#stamp(packet)
     if (stays) return
     const identity = clientId === undefined ? undefined : this.#identityOf(clientId)
@@ -102,25 +89,18 @@ export class Mesh implements PersistenceWatch {
 
   retained(packet: object): void {
     const { topic, payload, qos } = packet as Packet
-    if (!this.#carries(topic)) return
+    if (!carries(this.#topics, topic)) return
     const { version, stays } = this.#stamp(packet)
     if (!stays) this.#retained.write(topic, { version, payload: Buffer.from(payload as Buffer), qos })
   }
 
   mayQueue(client: string, packet: object): boolean {
-    return !this.#carries((packet as Packet).topic) || !this.#acknowledged.has(client, idOf(this.#stamp(packet).version))
+    return !carries(this.#topics, (packet as Packet).topic) || !this.#queues.isAcknowledged(client, this.#stamp(packet).version)
   }
 
   taken(client: string, packet: object): void {
     const mark = markOf(packet)
-    if (!mark || this.#clients.get(client)?.clean !== false) return
-    const id = idOf(mark.version)
-    this.#acknowledged.add(client, id)
-    let ids = this.#untold.get(client)
-    if (!ids) this.#untold.set(client, ids = [])
-    ids.push(id)
-    if (ids.length >= TELL_ACKNOWLEDGED_AT) this.#tellAcknowledged()
-    else this.#telling ??= this.#clock.setTimeout(() => this.#tellAcknowledged(), TELL_ACKNOWLEDGED_MS)
+    if (mark && this.#clients.get(client)?.clean === false) this.#queues.acknowledge(client, mark.version)
   }
 
   subscribed(client: string): void {
@@ -147,7 +127,7 @@ export class Mesh implements PersistenceWatch {
   /** This node keeps too many sessions: nobody keeps this one any more. */
   evicted(client: string): void {
     const entry = this.#clients.get(client)
-    this.#acknowledged.forget(client)
+    this.#queues.forget(client)
     if (entry) this.#share({ ...entry, version: this.#versions.next(), online: false, gone: true })
   }
 
@@ -218,13 +198,13 @@ export class Mesh implements PersistenceWatch {
       case 'publish': this.#takePublish(item, done); return
       case 'client': this.#takeClient(item.entry); break
       case 'acknowledged': {
-        for (const id of item.ids) this.#acknowledged.add(item.client, id)
+        this.#queues.acknowledgedElsewhere(item.client, item.ids)
         this.#broker.unqueue(item.client, new Set(item.ids))
         break
       }
       case 'queued': {
         const { client, ...message } = item
-        if (from !== this.node && !this.#acknowledged.has(client, idOf(item.version)) && this.#clients.get(client)?.clean === false) this.#broker.deliver(client, message)
+        if (from !== this.node && !this.#queues.isAcknowledged(client, item.version) && this.#clients.get(client)?.clean === false) this.#broker.deliver(client, message)
       }
     }
     done()
@@ -245,7 +225,7 @@ export class Mesh implements PersistenceWatch {
 
   #takePublish({ version, topic, payload, qos, retain, identity }: Publish, done: () => void): void {
     this.#versions.seen(version.t)
-    if (!this.#carries(topic)) { done(); return }
+    if (!carries(this.#topics, topic)) { done(); return }
     if (retain && !this.#broker!.mayRetain(topic)) retain = false
     if (retain && !this.#retained.offer(topic, { version, payload, qos })) { done(); return }
     this.#broker!.publish({ topic, payload, qos, retain, version }, done)
@@ -261,7 +241,7 @@ export class Mesh implements PersistenceWatch {
     if (isHere && (!online || node === this.node)) { this.#share({ ...before, version: this.#versions.next() }); return }
     if (!this.#clients.offer(entry)) return
     if (isHere) broker.close(client, node)
-    if (gone || clean) { this.#acknowledged.forget(client); broker.forget(client) } else broker.share(client, owner, subs)
+    if (gone || clean) { this.#queues.forget(client); broker.forget(client) } else broker.share(client, owner, subs)
     if (!online) { if (before?.online && !isHere) broker.gone(client); return }
     if (this.#lost.has(node)) this.#mourn(entry, false)
     else if (!clean && node !== this.node) this.#handOver(client, node)
@@ -305,13 +285,10 @@ export class Mesh implements PersistenceWatch {
   }
 
   #handOver(client: string, node: string): void {
-    const timer = this.#clock.setTimeout(() => {
-      this.#timers.delete(timer)
+    this.#queues.handOver(client, node, () => {
       const entry = this.#clients.get(client)
-      if (entry?.node !== node || !entry.online || this.#lost.has(node)) return
-      for (const message of this.#broker?.queued(client) ?? []) this.#tell({ kind: 'queued', client, ...message }, node)
-    }, HAND_OVER_AFTER_MS)
-    this.#timers.add(timer)
+      return entry?.node === node && entry.online && !this.#lost.has(node) ? this.#broker?.queued(client) ?? [] : []
+    })
   }
 
   #share(entry: ClientEntry): void {
@@ -330,13 +307,6 @@ export class Mesh implements PersistenceWatch {
     }
   }
 
-  #tellAcknowledged(): void {
-    this.#clock.clearTimeout(this.#telling)
-    this.#telling = undefined
-    for (const [client, ids] of this.#untold) this.#tell({ kind: 'acknowledged', client, ids })
-    this.#untold.clear()
-  }
-
   #tell(item: Item, to: string | '*' = '*'): void { for (const listener of this.#listeners) listener(item, to) }
 
   #stamp(packet: object): Mark {
@@ -346,18 +316,4 @@ export class Mesh implements PersistenceWatch {
     marked(packet, mark)
     return mark
   }
-
-  /**
-   * What each node keeps to itself: the broker's own, what the node takes over by another way (submissions, stops), and
-   * what a node says of itself under a name that the others use too.
-   */
-  #carries(topic: string): boolean {
-    if (topic.charCodeAt(0) === 36) return false // $
-    const { root } = this.#topics
-    if (!topic.startsWith(root) || topic[root.length] !== '/') return true
-    return !OWN.test(topic.slice(root.length + 1))
-  }
 }
-
-const OWN = /^(?:stop|intent\/submit|realm\/nodes|catalogue|inference\/[^/]+\/provider|handler\/[^/]+\/receipt)$/
-export type { Mark, Message as MeshMessage }

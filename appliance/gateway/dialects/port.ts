@@ -17,7 +17,8 @@ export interface DialectParts {
   understander: Pick<Understander, 'match'>
   bus: {
     publish(topic: string, payload: unknown, options?: { retain?: boolean; qos?: 0 | 1 }): void
-    subscribe(filter: string, listener: (heard: Heard) => void): () => void
+    /** With `realm` also what clients of other nodes publish. */
+    subscribe(filter: string, listener: (heard: Heard) => void, options?: { realm?: boolean }): () => void
   }
   /** Opens the ears without the wake word; 0 closes them. Does nothing while speech is off. */
   expectAnswer(forMs: number): void

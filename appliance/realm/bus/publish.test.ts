@@ -134,7 +134,7 @@ test('a frozen node holds nobody back; what waits for it is bounded, QoS 0 is dr
   }
   await publisher.publishAsync(app('last'), '', { qos: 1 })
   await becomes('b has everything', () => atB.got.length === 1_101)
-  t.true(a.realmBus.stats().find(({ node }) => node === 'c')!.bytes <= 256 * 1024)
+  t.true(a.oneBus.stats().find(({ node }) => node === 'c')!.bytes <= 256 * 1024)
   child.process.kill('SIGCONT')
   await becomes('c has all of QoS 1', () => got.filter(({ topic }) => topic === app('one')).length >= 100)
   t.deepEqual(got.filter(({ topic }) => topic === app('one')).map(({ text }) => text), numbers(100))

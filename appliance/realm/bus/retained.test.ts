@@ -58,7 +58,7 @@ test('a board without a clock that starts late is heard all the same: what it sa
   await (await c.client()).publishAsync(app('state'), 'before', { qos: 1, retain: true })
   await agree(a, b, c)
   await c.bus.stop()
-  c.realmBus.stop()
+  c.oneBus.stop()
   const again = await withBus(t, c, { clock: new ManualClock(1_000, undefined) })
   // Its own time stands still at one second; said before it hears of anybody.
   again.bus.publish(app('state'), Buffer.from('after'), { retain: true, qos: 1 })

@@ -2,21 +2,21 @@ import type { Socket } from 'node:net'
 import type { ExecutionContext } from 'ava'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { Bus, type BusOptions } from '../../bus/index.ts'
-import { Mesh } from '../../bus/mesh/index.ts'
+import type { Mesh } from '../../bus/mesh/index.ts'
 import { makeConfig } from '../../config/load.ts'
 import { systemClock, type Clock } from '../../contracts/clock.ts'
 import { PROTOCOL_VERSION } from '../../contracts/envelope.ts'
 import { topicsOf } from '../../contracts/topics.ts'
 import { EmergencyStop } from '../../guard/emergency-stop.ts'
 import { becomes, temporary, three, type NodeOptions, type TestNode } from '../testing.ts'
-import { RealmBus, RealmStop } from './index.ts'
+import { OneBus } from './index.ts'
 
 export const topics = topicsOf('home')
 export const app = (name: string) => `${topics.root}/app/${name}`
 
 /** A node with a broker of its own that is one bus with the others. */
 export interface BusNode extends TestNode {
-  bus: Bus; mesh: Mesh; realmBus: RealmBus; stopPath: EmergencyStop
+  bus: Bus; mesh: Mesh; oneBus: OneBus; stopPath: EmergencyStop
   /** Reasons of the stops that were carried out here. */
   stops: { reason: string; atMs: number }[]
   mqttPort(): number
@@ -31,7 +31,8 @@ export async function withBus(t: ExecutionContext, node: TestNode, options: BusN
   const stopPath = new EmergencyStop(hub)
   const stops: BusNode['stops'] = []
   stopPath.addDriver({ id: 'wheels', emergencyStop: (reason) => { stops.push({ reason, atMs: performance.now() }) } })
-  const mesh = new Mesh({ node: node.node, realm: 'home', clock })
+  const oneBus = new OneBus({ membership, peers, clock, hub, stop: stopPath, ...(options.maxQueueBytes === undefined ? {} : { maxQueueBytes: options.maxQueueBytes }) })
+  const { mesh } = oneBus
   const bus: Bus = new Bus({
     config: makeConfig({ bus: { listeners: [{ kind: 'tcp', port: 0 }], ...options.config } }, stateDir).bus,
     realm: 'home', node: node.node, stateDir, hub, clock, mesh,
@@ -39,24 +40,18 @@ export async function withBus(t: ExecutionContext, node: TestNode, options: BusN
     emergencyStop: (reason) => stopPath.trigger(reason),
     ...options.bus,
   })
-  const realmBus = new RealmBus({
-    mesh, peers, clock, hub, topics, listeners: () => bus.addresses(), self: () => ({ role: membership.role, host: membership.self!.host }),
-    publish: (topic, payload, how) => bus.publish(topic, payload, how), ...(options.maxQueueBytes === undefined ? {} : { maxQueueBytes: options.maxQueueBytes }),
-  })
-  const realmStop = new RealmStop({ stop: stopPath, peers, clock, hub, onHeard: (from, reason) => bus.publish(topics.stop, { node: from, reason }) })
   const clients: MqttClient[] = []
   t.teardown(async () => {
     for (const client of clients) client.end(true)
     await bus.stop()
-    realmStop.stop()
-    realmBus.stop()
+    oneBus.stop()
   })
-  realmStop.start()
-  realmBus.start()
+  oneBus.start()
+  oneBus.join(bus)
   await bus.start()
   const mqttPort = () => bus.addresses()[0]!.port
   return {
-    ...node, bus, mesh, realmBus, stopPath, stops, mqttPort,
+    ...node, bus, mesh, oneBus, stopPath, stops, mqttPort,
     async client(more = {}) {
       const client = mqtt.connect({ protocol: 'mqtt', host: '127.0.0.1', port: mqttPort(), reconnectPeriod: 0, connectTimeout: 5_000, ...more } as IClientOptions)
       clients.push(client)
@@ -68,7 +63,7 @@ export async function withBus(t: ExecutionContext, node: TestNode, options: BusN
   }
 }
 
-export const isMet = (node: BusNode, count = 2) => node.realmBus.stats().filter(({ isUp }) => isUp).length === count
+export const isMet = (node: BusNode, count = 2) => node.oneBus.stats().filter(({ isUp }) => isUp).length === count
 
 /** Three nodes, linked, each with a bus. */
 export async function threeBuses(t: ExecutionContext, options: BusNodeOptions = {}, nodeOptions: NodeOptions = {}): Promise<[BusNode, BusNode, BusNode]> {

@@ -67,9 +67,9 @@ export class HomeAssistant {
     const { bus, hub, enabled } = this.#o
     await this.#remember()
     const statuses = new Set([...this.#prefixes.map((prefix) => `${prefix}/status`), USUAL_STATUS])
-    this.#off = [...statuses].map((topic) => bus.subscribe(topic, ({ payload }) => { if (payload.toString() === 'online') this.#cameOnline() }))
+    this.#off = [...statuses].map((topic) => bus.subscribe(topic, ({ payload }) => { if (payload.toString() === 'online') this.#cameOnline() }, { realm: true }))
     this.#announce()
-    if (enabled) this.#off.push(bus.subscribe(this.#home.commands, (heard) => { void this.#command(heard) }), hub.onSystem((event) => this.#onSystem(event)))
+    if (enabled) this.#off.push(bus.subscribe(this.#home.commands, (heard) => { void this.#command(heard) }, { realm: true }), hub.onSystem((event) => this.#onSystem(event)))
   }
 
   stop(): void {
