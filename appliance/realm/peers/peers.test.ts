@@ -1,6 +1,8 @@
 import test from 'ava'
+import { systemClock } from '../../contracts/clock.ts'
 import { MtorError } from '../../contracts/errors.ts'
 import { becomes, startNode, three } from '../testing.ts'
+import { TlsPeers } from './index.ts'
 
 test('three nodes link over TLS and exchange messages, with bytes, to one and to all', async (t) => {
   const [a, b, c] = await three(t)
@@ -69,10 +71,15 @@ test('a node that is started anew is another instance, and is linked again', asy
   await b.peers.stop()
   await becomes('b is gone', () => a.online().length === 0)
   t.like(a.peers.list()[0], { online: false, offline: 'stopped', instance: before })
-  const again = await startNode(t, 'c', { at: a })
-  await becomes('c is there', () => a.online().includes('c'))
-  t.not(again.peers.instance, before)
   t.like(a.named('node.offline')[0], { severity: 'warning', code: 'NODE_UNREACHABLE', data: { node: 'b', reason: 'stopped' } })
+  const again = new TlsPeers({ membership: b.membership, clock: systemClock, hub: b.hub, host: '127.0.0.1', port: b.port, version: '0.2.0', heartbeatMs: 100, offlineAfterMs: 500, onNewcomer: (socket) => socket.destroy() })
+  t.teardown(() => again.stop())
+  again.serve('who', async () => again.instance)
+  await again.start()
+  await becomes('b is back', () => a.online().length === 1)
+  t.like(a.peers.list()[0], { version: '0.2.0', instance: again.instance })
+  t.not(again.instance, before)
+  t.is(await a.peers.request('b', 'who', null, { timeoutMs: 5_000 }), again.instance)
 })
 
 test('neighbouring versions work together, others do not', async (t) => {
