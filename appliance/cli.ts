@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { addDeviceCommands } from './cli/device.ts'
 import { addInferenceCommands } from './cli/inference.ts'
 import { addLearnCommands } from './cli/learn.ts'
 import { addModelsCommands } from './cli/models.ts'
@@ -135,6 +136,7 @@ addInferenceCommands(program, context)
 addModelsCommands(program, context)
 addLearnCommands(program, context)
 addRealmCommands(program, context)
+addDeviceCommands(program, context)
 
 const deadLetters = program.command('dead-letters').description('intents that failed and may be submitted again')
 deadLetters.command('list', { isDefault: true }).description('list them')

@@ -8,20 +8,27 @@ import { toMtorError } from './contracts/errors.ts'
 import type { Hub } from './contracts/hub.ts'
 import type { Journal } from './journal/port.ts'
 import type { Parts } from './parts.ts'
+import type { DeviceOwnership } from './realm/ownership/index.ts'
 
 /** How long the restart waits for a device before it gives up asking what became of a command. */
 const RECOVERY_REACH_MS = 15_000
 
+interface DevicesOptions {
+  config: Config; hub: Hub; clock: Clock; journal: Journal; parts: Parts
+  /** In a realm: which node commands what. Left out: this node commands all that it has. */
+  ownership?: DeviceOwnership
+}
+
 /** The devices of this node, each with the epoch under which it is commanded. */
 export class Devices {
   readonly drivers: Driver[] = []
-  readonly #o: { config: Config; hub: Hub; clock: Clock; journal: Journal; parts: Parts }
+  readonly #o: DevicesOptions
   readonly #epochs = new Map<string, number>()
   readonly #inCommand = new Map<string, Promise<void>>()
 
-  constructor(options: { config: Config; hub: Hub; clock: Clock; journal: Journal; parts: Parts }) { this.#o = options }
+  constructor(options: DevicesOptions) { this.#o = options }
 
-  epochOf(id: string): number | undefined { return this.#epochs.get(id) }
+  epochOf(id: string): number | undefined { return this.#o.ownership ? this.#o.ownership.epochOf(id) : this.#epochs.get(id) }
 
   /** Starts the driver of a device, and for "simulated" the controller. Resolves with the driver and its port. */
   async start(device: Config['devices'][number]): Promise<{ driver: Driver; port: string }> {
@@ -29,12 +36,14 @@ export class Devices {
     const driver = this.#make(device.id, port, device.baudRate)
     await driver.start()
     this.drivers.push(driver)
-    await this.#takeFirstCommand(device.id)
+    if (this.#o.ownership) this.#o.ownership.add(driver)
+    else await this.#takeFirstCommand(device.id)
     return { driver, port }
   }
 
   /** A fresh epoch of the journal's, above any that is given; the device learns it as soon as it can be reached. */
   async takeCommand(id: string, above = 0): Promise<void> {
+    if (this.#o.ownership) return await this.#o.ownership.renew(id, above)
     const epoch = await this.#o.journal.nextEpoch(id, above)
     this.#epochs.set(id, epoch)
     this.#command(id, this.drivers.find((d) => d.id === id)!.takeCommand(epoch))
@@ -42,6 +51,7 @@ export class Devices {
 
   /** True once the device has our epoch; false when it does not answer in time. */
   async reached(id: string): Promise<boolean> {
+    if (this.#o.ownership) return await this.#o.ownership.reached(id)
     const taken = this.#inCommand.get(id)
     if (!taken) return false
     const timeout = Promise.withResolvers<false>()
@@ -76,13 +86,15 @@ export class Devices {
   }
 
   #make(id: string, port: string, baudRate: number): Driver {
-    const { hub, clock } = this.#o
+    const { hub, clock, ownership } = this.#o
     let wasLost = false
+    // In a realm: changes of the line, after they were told.
+    const lineChanged = () => { setImmediate(() => ownership?.lineChanged(id)) }
     return new RoverDriver({
-      id, port, baudRate, clock,
+      id, port, baudRate, clock, ...(ownership ? { mayCommand: () => ownership.mayCommand(id) } : {}),
       events: {
-        connected: () => { hub.system({ severity: 'info', component: id, name: 'device.connected', message: `${id} is connected on ${port}`, ...(wasLost ? { say: `The ${id} is back.` } : {}) }); wasLost = false },
-        lost: (error) => { wasLost = true; hub.system({ severity: 'warning', component: id, name: 'device.lost', code: error.code, message: error.message, say: `I have lost the ${id}.` }) },
+        connected: () => { hub.system({ severity: 'info', component: id, name: 'device.connected', message: `${id} is connected on ${port}`, ...(wasLost ? { say: `The ${id} is back.` } : {}) }); wasLost = false; lineChanged() },
+        lost: (error) => { wasLost = true; lineChanged(); hub.system({ severity: 'warning', component: id, name: 'device.lost', code: error.code, message: error.message, say: `I have lost the ${id}.` }) },
         notice: (severity, name, message, data) => {
           const isMissing = name === 'port.unavailable'
           wasLost ||= isMissing

@@ -5,6 +5,7 @@ import { Bus } from './bus/index.ts'
 import { inRunDir, inStateDir, loadConfig, PROJECT_DIR } from './config/load.ts'
 import type { Config } from './config/schema.ts'
 import { bootId, systemClock as clock } from './contracts/clock.ts'
+import type { Envelope } from './contracts/envelope.ts'
 import { toMtorError } from './contracts/errors.ts'
 import { Hub } from './contracts/hub.ts'
 import { isHazardous } from './contracts/intents.ts'
@@ -27,9 +28,11 @@ import { Guard } from './guard/mode.ts'
 import { StopSocket } from './guard/stop-socket.ts'
 import { thermalZones } from './inference/governor/index.ts'
 import { inferenceRoutes } from './inference/index.ts'
-import { SqliteJournal } from './journal/index.ts'
+import { SqliteJournal, type Journal } from './journal/index.ts'
 import { Parts, seconds } from './parts.ts'
 import { OneBus } from './realm/bus/index.ts'
+import { deviceRoutes } from './realm/ownership/routes.ts'
+import { Together } from './realm/together.ts'
 import { memberNames, PEER_PROTOCOL, Realm, realmRoutes } from './realm/index.ts'
 import { isNotFitted, makeSkills } from './skills/index.ts'
 import { Conversation } from './speech/conversation.ts'
@@ -95,8 +98,11 @@ async function main(config: Config): Promise<void> {
   await host?.start()
   parts.add('speech', () => host?.stop())
 
-  const journal = await part('journal', async () => {
-    const opened = new SqliteJournal({ file: inStateDir(config, config.journal.file), clock, maxFinished: config.journal.maxFinished, archiveMaxBytes: config.journal.archiveMaxBytes, onEvent: (event) => hub.system(event) })
+  const own = new SqliteJournal({ file: inStateDir(config, config.journal.file), clock, maxFinished: config.journal.maxFinished, archiveMaxBytes: config.journal.archiveMaxBytes, onEvent: (event) => hub.system(event) })
+  const together = realm && new Together({ realm, config, clock, hub, local: own })
+  if (together) await part('etcd', () => together.consensus.start(), () => together.consensus.stop())
+  const journal: Journal = await part('journal', async () => {
+    const opened = together?.journal ?? own
     await opened.start()
     hub.boot = await opened.boot(bootId())
     return opened
@@ -105,10 +111,11 @@ async function main(config: Config): Promise<void> {
   const guard = new Guard({ hub, clock, values: journal, arming: config.guard.arming, initialMode: config.guard.initialMode })
   await guard.start()
 
-  const devices = new Devices({ config, hub, clock, journal, parts })
+  parts.add('ownership of devices', () => together?.ownership.stop())
+  const devices = new Devices({ config, hub, clock, journal, parts, ...(together ? { ownership: together.ownership } : {}) })
   const { drivers } = devices
   const runFile: RunFile = { pid: process.pid, devices: [] }
-  for (const device of config.devices) {
+  for (const device of realm?.role === 'witness' ? [] : config.devices) {
     await part(`device ${device.id} (${device.port})`, async () => {
       const { driver, port } = await devices.start(device)
       stop.addDriver(driver)
@@ -137,7 +144,10 @@ async function main(config: Config): Promise<void> {
     deviceState: (kind) => { const driver = drivers.find((d) => d.kind === kind); return driver && { id: driver.id, state: driver.state() as never } },
     nodes: () => [{ node: config.node, online: true, mode: guard.mode, devices: Object.fromEntries(drivers.map((d) => [d.id, d.connected ? 'connected' : 'lost'])) }, ...realm?.peers.list().map(({ node, online }) => ({ node, online })) ?? []],
     guard, eyes: minds.eyes, thermalZones: () => thermalZones(config.governor.thermalDir), sequences: config.sequences as never,
-    canceller: { cancel: async (source, exceptId) => dispatcher.cancel((e) => e.id !== exceptId && e.source.kind === source.kind && e.source.operator === source.operator).map((e) => e.type) },
+    canceller: { cancel: async (source, exceptId) => {
+      const theirs = (e: Envelope) => e.id !== exceptId && e.source.kind === source.kind && e.source.operator === source.operator
+      return [...dispatcher.cancel(theirs), ...together?.work.cancelAll(theirs) ?? []].map((e) => e.type)
+    } },
     children: {
       run: (type, slots, parent, signal) => {
         const child = service.envelope(type, slots, { kind: 'sequence', ...(parent.source.operator ? { operator: parent.source.operator } : {}) })
@@ -146,10 +156,10 @@ async function main(config: Config): Promise<void> {
     },
     examples: () => understander.types(), lastSpoken: () => conversation?.lastSaid, announce: (text) => { hub.system({ severity: 'info', component: 'timer', name: 'announced', message: text, say: text }) },
   })
-  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, handlers, drivers, epochOf: (device) => devices.epochOf(device), renewEpoch: (device) => devices.takeCommand(device), concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs })
-  stop.afterwards((reason) => dispatcher.abortActuations(reason))
+  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, handlers, drivers, epochOf: (device) => devices.epochOf(device), renewEpoch: (device) => devices.takeCommand(device), concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs, ...(together ? { isOurs: (job) => together.work.isOurs(job), onLeft: (job) => together.work.left(job) } : {}) })
+  stop.afterwards((reason) => { dispatcher.abortActuations(reason); together?.work.abortActuations(reason) })
   const admission = new Admission({ clock, guard, here: () => ({ node: hub.node, boot: hub.boot }), replayed: async (envelope) => await journal.get(envelope.id) !== undefined })
-  const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished })
+  const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished, ...(together ? { elsewhere: { takes: (envelope) => together.work.takes(envelope), watch: (envelope, expiresMonoMs) => together.work.watch(envelope, expiresMonoMs), cancel: (id, reason) => together.work.cancel(id, reason) }, serveUnjournalled: true } : {}) })
   const dialogue = new Dialogue({ understander, clock, answerTimeoutMs: config.understand.answerTimeoutMs, isHazardous, proposals: config.understand.proposals })
   parts.add('dialogue', () => dialogue.stop())
   conversation = new Conversation({ dialogue, service, hub, clock, voice: () => host, answerWindowMs: config.speech.answerWindowMs, ...(minds.ears ? { betterEars: (message) => minds.ears!.hear(message) } : {}) })
@@ -158,11 +168,13 @@ async function main(config: Config): Promise<void> {
   // Stopped in reverse: what runs is halted on its device and ends as INTERRUPTED, while the journal still takes it; then the devices go.
   parts.add('devices', () => devices.stop())
   dispatcher.start()
+  together?.begin({ dispatcher, drivers })
+  parts.add('work of the realm', () => together?.stop())
   parts.add('dispatch', () => dispatcher.stop())
-  void recover({ journal, dispatcher, drivers, hub, clock, reachable: (device) => devices.reached(device) })
+  if (!together) void recover({ journal, dispatcher, drivers, hub, clock, reachable: (device) => devices.reached(device) })
     .catch((error: unknown) => hub.system({ severity: 'error', component: 'dispatch', name: 'recovery.failed', code: toMtorError(error).code, message: toMtorError(error).message }))
 
-  endUntoldWhenBack({ journal, dispatcher, hub })
+  endUntoldWhenBack({ journal, dispatcher, hub, ...(together ? { unfinished: () => together.work.unfinishedHere() } : {}) })
 
   const dialects = new Dialects({ config, version, values: journal, hub, clock, topics, service, conversation, understander, expectAnswer: (forMs) => host?.expectAnswer(forMs), bus: { publish: (topic, payload, options) => bus.publish(topic, payload, options), subscribe: (filter, listener, options) => bus.subscribe(filter, listener, options) } })
   await dialects.prepare()
@@ -178,7 +190,7 @@ async function main(config: Config): Promise<void> {
   const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), ...(oneBus ? { peers: oneBus.stats() } : {}), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, ...(realm ? { realm: () => ({ role: realm.role, protocol: PEER_PROTOCOL }) } : {}), publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => minds.summary() })
   status.start()
   parts.add('status', () => status.stop())
-  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...realmRoutes({ realm, stateDir: config.stateDir, node: config.node, version, config: config.peers }), ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
+  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...realmRoutes({ realm, stateDir: config.stateDir, node: config.node, version, config: config.peers }), ...deviceRoutes({ node: config.node, ownership: together?.ownership, own: () => drivers.map(({ id, kind, connected }) => ({ id, kind, connected, epoch: devices.epochOf(id) })) }), ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
   await part('control socket', () => control.start(), () => control.stop())
   parts.add('new requests', () => service.close())
 

@@ -54,6 +54,22 @@ export const PeersConfig = part({
   discovery: Type.Boolean({ default: false, description: 'Announce this node by multicast DNS, for: mtor realm discover. A help to find an address; nobody is trusted for it' }),
 }, 'Links to the other nodes of the realm')
 
+export const RealmModeConfig = part({
+  etcd: part({
+    binary: Type.String({ default: '/usr/bin/etcd' }),
+    clientPort: Type.Integer({ default: 7718, minimum: 1, maximum: 65535 }),
+    peerPort: Type.Integer({ default: 7719, minimum: 1, maximum: 65535 }),
+    quotaMB: Type.Integer({ default: 512, minimum: 16, maximum: 8_192, description: 'etcd takes no more writes beyond this' }),
+    endpoints: Type.Array(Type.String({ pattern: '^https?://' }), { default: [], description: 'Client addresses of an etcd that somebody else runs; then none is started here' }),
+  }, 'The etcd of this node, which it starts and watches itself'),
+  leaseTtlS: Type.Integer({ default: 2, minimum: 1, maximum: 60, description: 'A node that was not heard for this long has lost its devices and what it was doing' }),
+  startWaitMs: ms(10_000, 'The start waits this long for a majority of the nodes, then goes on without', 0, 600_000),
+  lineLostMs: ms(700, 'The owner of a device whose line has been dead this long gives it to a node whose line works', 100, 60_000),
+  vacantMs: ms(400, 'A node whose own line does not work takes a device that nobody owns only after this', 0, 60_000),
+  unreachableMs: ms(3_000, 'A device whose every node has been gone this long is answered DEVICE_UNREACHABLE', 0, 600_000),
+  standAloneDevices: Type.Array(Type.String(), { default: [], description: 'Devices, wired to this node alone, that it goes on commanding when it has lost the other nodes' }),
+}, 'How this node works while it is in a realm')
+
 export const DispatchConfig = part({
   maxUnfinished: Type.Integer({ default: 10_000, minimum: 1, description: 'More than this many unfinished intents: BUSY' }),
   concurrency: Type.Integer({ default: 16, minimum: 1, maximum: 256, description: 'Intents carried out at once; one per device' }),
@@ -205,6 +221,7 @@ export const Config = part({
   bus: BusConfig,
   journal: JournalConfig,
   peers: PeersConfig,
+  realmMode: RealmModeConfig,
   dispatch: DispatchConfig,
   guard: GuardConfig,
   devices: Type.Array(DeviceConfig, { default: [{ id: 'rover', driver: 'rover', port: 'simulated', baudRate: 115_200 }] }),
@@ -225,6 +242,7 @@ export type BusConfig = Static<typeof BusConfig>
 export type ListenerConfig = Static<typeof ListenerConfig>
 export type JournalConfig = Static<typeof JournalConfig>
 export type PeersConfig = Static<typeof PeersConfig>
+export type RealmModeConfig = Static<typeof RealmModeConfig>
 export type DispatchConfig = Static<typeof DispatchConfig>
 export type GuardConfig = Static<typeof GuardConfig>
 export type DeviceConfig = Static<typeof DeviceConfig>

@@ -45,6 +45,7 @@ export const Receipt = Type.Object({
   id: Type.Union([IntentId, Type.Null()], { description: 'Null when the message was too broken to have an id' }),
   accepted: Type.Boolean(),
   duplicate: Type.Optional(Type.Boolean({ description: 'True when this very intent had been accepted before' })),
+  durable: Type.Optional(Type.Boolean({ description: 'False: carried out at once although the journal cannot be reached, so that nothing is known of it after a restart. Only harmless queries are' })),
   code: Type.Optional(CodeName),
   message: Type.Optional(Type.String({ description: 'What was expected, what was got' })),
   say: Type.Optional(Type.String()),

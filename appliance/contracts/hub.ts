@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events'
 import { PROTOCOL_VERSION, type Instant } from './envelope.ts'
-import type { IntentEvent, SystemEvent, SystemEventInput } from './events.ts'
+import { isFinal, type IntentEvent, type SystemEvent, type SystemEventInput } from './events.ts'
 import type { Clock } from './clock.ts'
+
+const ENDS_REMEMBERED = 8_192
 
 /**
  * The one event bus inside the core. Parts raise facts here; the broker, the log, the console and the
@@ -13,6 +15,7 @@ export class Hub {
   readonly #node: string
   /** Which boot of the board this is; the journal knows, and sets it at start. */
   boot = 0
+  readonly #ended = new Set<string>()
 
   constructor(clock: Clock, node: string) {
     this.#clock = clock
@@ -29,6 +32,7 @@ export class Hub {
 
   intent(event: Omit<IntentEvent, 'v' | 'at' | 'node'>): IntentEvent {
     const full: IntentEvent = { v: PROTOCOL_VERSION, ...event, at: this.now(), node: this.#node }
+    this.#remember(full)
     this.#emitter.emit('intent', full)
     return full
   }
@@ -38,7 +42,16 @@ export class Hub {
    * was carried out. It stays the other node's: the bus had it from there and does not publish it, so it is never carried back.
    */
   intentFrom(remote: IntentEvent): void {
-    if (remote.node !== this.#node) this.#emitter.emit('intent', remote)
+    if (remote.node === this.#node || (isFinal(remote.state) && this.#ended.has(remote.id))) return
+    this.#remember(remote)
+    this.#emitter.emit('intent', remote)
+  }
+
+  /** An end comes over the links and from the journal: the later one is no news. */
+  #remember({ id, state }: IntentEvent): void {
+    if (!isFinal(state)) return
+    this.#ended.add(id)
+    if (this.#ended.size > ENDS_REMEMBERED) this.#ended.delete(this.#ended.values().next().value!)
   }
 
   system(event: SystemEventInput): SystemEvent {

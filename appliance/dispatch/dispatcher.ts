@@ -21,6 +21,8 @@ export interface Job {
   /** Not started after this. */
   expiresMonoMs: number
   attempt: number
+  /** Carried out without the journal, which cannot be reached: nothing is claimed, and its end is written once the journal is back. */
+  unjournalled?: boolean
 }
 
 export interface DispatcherOptions {
@@ -38,6 +40,10 @@ export interface DispatcherOptions {
   renewEpoch(device: string): Promise<void>
   concurrency: number
   retryBaseMs: number
+  /** Asked right before a job is claimed. False: another node is to carry it out; it is dropped here and stays accepted in the journal. Left out: this node carries out everything. */
+  isOurs?(job: Job): boolean
+  /** Told of a job that was dropped for that reason. */
+  onLeft?(job: Job): void
 }
 
 /** Failures that may pass, so that a repeatable intent is tried again. */
@@ -46,6 +52,8 @@ const MAY_PASS: ReadonlySet<Code> = new Set(['DEVICE_UNREACHABLE', 'BUSY', 'INTE
 const NO_DEAD_LETTER: ReadonlySet<Code> = new Set(['STOPPED', 'CANCELLED', 'NOT_FITTED', 'NOT_FOUND', 'INVALID_SLOTS', 'POISON', 'NOT_ARMED', 'UNSAFE_MODE', 'EXPIRED'])
 /** Types that only wait while they run. */
 const WAITING: ReadonlySet<string> = new Set(['sequence.run', 'speech.ask'])
+/** Ends of intents without the journal that are remembered until it is back. */
+const UNJOURNALLED_MAX = 10_000
 /** Codes that mean somebody ended it, rather than that it failed. */
 const ABORTS: ReadonlySet<Code> = new Set(['STOPPED', 'CANCELLED'])
 
@@ -62,6 +70,8 @@ export class Dispatcher {
   readonly #driverOf = new Map<string, Driver>()
   /** Ended, but the journal does not say so yet. */
   readonly #ending = new Set<string>()
+  /** Carried out without the journal, with what became of it: what the journal may have of it is not to be done again. */
+  readonly #unjournalled = new Map<string, FinishInput | undefined>()
   #accepting = false
 
   constructor(options: DispatcherOptions) {
@@ -174,10 +184,11 @@ export class Dispatcher {
 
     const policy = policyOf(envelope.type)
     let ticket: DeviceTicket | undefined
+    if (this.#isLeft(job)) return
     try {
       if (policy.deviceKind !== undefined && envelope.type !== 'stop' && job.device === undefined) throw new MtorError('NOT_FITTED', `no ${policy.deviceKind} is configured`)
       if (policy.deviceSlot !== undefined && job.device === undefined) throw new MtorError('NOT_FOUND', `no device ${JSON.stringify(envelope.slots[policy.deviceSlot])} is configured`)
-      const claimed = await this.#claim(job, abort.signal)
+      const claimed = job.unjournalled ? { attempt: job.attempt + 1 } : await this.#claim(job, abort.signal)
       if (!claimed) return
       job.attempt = claimed.attempt
       ticket = claimed.ticket
@@ -211,21 +222,29 @@ export class Dispatcher {
    * A claim that the journal cannot write yet is tried again until the intent expires: it is accepted, so it may not be
    * lost. After the loss of its file the journal calls our epoch burnt (STALE_EPOCH): then a fresh one is taken.
    */
-  async #claim(job: Job, signal: AbortSignal) {
+  async #claim(job: Job, signal: AbortSignal): Promise<{ attempt: number; ticket?: DeviceTicket } | undefined> {
     let isStale = false
     for (let pauseMs = this.#o.retryBaseMs; ; pauseMs = Math.min(5_000, pauseMs * 2)) {
       try {
+        if (this.#isLeft(job)) return undefined
         if (isStale && job.device !== undefined) await this.#o.renewEpoch(job.device)
         const epoch = job.device === undefined ? undefined : this.#o.epochOf(job.device)
         return await this.#o.journal.claim(job.id, { node: this.#o.hub.node, ...(job.device !== undefined && epoch !== undefined ? { device: job.device, epoch } : {}) })
       } catch (error) {
         if (signal.aborted) throw signal.reason
         const { code } = toMtorError(error)
-        if ((code !== 'JOURNAL_UNAVAILABLE' && code !== 'STALE_EPOCH') || this.#o.clock.monoMs() > job.expiresMonoMs) throw error
+        if ((code !== 'JOURNAL_UNAVAILABLE' && code !== 'NO_QUORUM' && code !== 'STALE_EPOCH') || this.#o.clock.monoMs() > job.expiresMonoMs) throw error
         isStale ||= code === 'STALE_EPOCH'
         await this.#pause(pauseMs)
       }
     }
+  }
+
+  /** Another node is to carry it out. */
+  #isLeft(job: Job): boolean {
+    if (job.unjournalled || this.#o.isOurs?.(job) !== false) return false
+    this.#o.onLeft?.(job)
+    return true
   }
 
   #progress(job: Job, data: Record<string, unknown>): void {
@@ -246,8 +265,30 @@ export class Dispatcher {
     await this.finish(job, { state, code: error.code, message: error.message, say: error.say, ...(error.data ? { data: error.data } : {}), deadLetter: state === 'failed' && !NO_DEAD_LETTER.has(error.code) })
   }
 
+  /** True once nothing runs for a device; false after `timeoutMs`. With a reason, what runs is ended. */
+  async idle(device: string, timeoutMs: number, reason?: MtorError): Promise<boolean> {
+    const running = [...this.#running.values()].filter(({ job }) => job.device === device)
+    if (reason) for (const { abort } of running) abort.abort(reason)
+    const { promise: late, resolve } = Promise.withResolvers<false>()
+    const timer = this.#o.clock.setTimeout(() => resolve(false), timeoutMs)
+    try { return await Promise.race([Promise.all(running.map(({ done }) => done)).then(() => true), late]) } finally { this.#o.clock.clearTimeout(timer) }
+  }
+
+  /** What became of an intent that was carried out without the journal; undefined where none was. */
+  unjournalled(id: string): FinishInput | undefined { return this.#unjournalled.get(id) }
+
+  /** The journal has it, with what became of it. */
+  journalled(id: string): void { this.#unjournalled.delete(id) }
+
   /** Writes the final state, however long the journal needs, then tells it. */
-  async finish(job: Pick<Job, 'id' | 'envelope'>, input: FinishInput): Promise<void> {
+  async finish(job: Pick<Job, 'id' | 'envelope' | 'unjournalled'>, input: FinishInput): Promise<void> {
+    if (job.unjournalled) {
+      const say = input.say ?? (input.code ? CODES[input.code].say : undefined)
+      this.#unjournalled.set(job.id, input)
+      if (this.#unjournalled.size > UNJOURNALLED_MAX) this.#unjournalled.delete(this.#unjournalled.keys().next().value!)
+      this.#tellEnd(job, input, say)
+      return
+    }
     this.#ending.add(job.id)
     try { await this.#writeEnd(job, input) } finally { this.#ending.delete(job.id) }
   }
@@ -266,6 +307,10 @@ export class Dispatcher {
         await this.#pause(pauseMs)
       }
     }
+    this.#tellEnd(job, input, say)
+  }
+
+  #tellEnd(job: Pick<Job, 'id' | 'envelope'>, input: FinishInput, say: string | undefined): void {
     this.#o.hub.intent({
       id: job.id, type: job.envelope.type, state: input.state, source: job.envelope.source,
       ...(input.code ? { code: input.code } : {}), ...(input.message === undefined ? {} : { message: input.message }),

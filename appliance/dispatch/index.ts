@@ -1,5 +1,5 @@
 export { Admission } from './admission.ts'
-export { Dispatcher } from './dispatcher.ts'
+export { Dispatcher, type Job } from './dispatcher.ts'
 export { Handlers, type DeclarationProblem, type HandlerStatus } from './handlers.ts'
-export { endUntold, endUntoldWhenBack, recover } from './recovery.ts'
-export { IntentService } from './service.ts'
+export { endUntold, endUntoldWhenBack, judge, recover, ttlLeftMs, type JudgeOptions } from './recovery.ts'
+export { IntentService, type Elsewhere } from './service.ts'

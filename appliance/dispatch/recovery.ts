@@ -5,16 +5,24 @@ import { intentPolicy } from '../contracts/intents.ts'
 import type { FinishInput, Journal, JournalEntry } from '../journal/port.ts'
 import type { Dispatcher, Job } from './dispatcher.ts'
 
-/** What is to be done with an intent that an earlier life of the core had accepted. */
-type Verdict = { run: Job } | { finish: FinishInput }
+/** What is to be done with an intent that an earlier life of the core, or another node, had accepted. */
+export type Verdict = { run: Job } | { finish: FinishInput }
 
 /** How much of the ttl is left, ms; undefined when no common clock tells (other boot, wall clock not known good). */
-function ttlLeftMs(entry: JournalEntry, boot: number, clock: Clock): number | undefined {
+export function ttlLeftMs(entry: JournalEntry, boot: number, clock: Clock): number | undefined {
   const { acceptedAt, envelope } = entry
   if (acceptedAt.boot === boot) return envelope.ttlMs - (clock.monoMs() - acceptedAt.mono)
   const wall = clock.wallMs()
   if (acceptedAt.wall !== undefined && wall !== undefined) return envelope.ttlMs - (wall - acceptedAt.wall)
   return undefined
+}
+
+export interface JudgeOptions {
+  dispatcher: Dispatcher; drivers: readonly Driver[]; hub: Hub; clock: Clock
+  /** Resolves once the device was given our epoch, or false when it could not be reached in time. */
+  reachable(device: string): Promise<boolean>
+  /** How much of the ttl is left, ms; undefined when nobody can tell. Left out: by the clocks of this board. */
+  leftMs?(entry: JournalEntry): number | undefined
 }
 
 /**
@@ -25,11 +33,7 @@ function ttlLeftMs(entry: JournalEntry, boot: number, clock: Clock): number | un
  * - Started, without a device: carried out again where the type may be repeated, else INTERRUPTED.
  * The device must already have been given a newer epoch, so that no frame of the former life can still arrive.
  */
-export async function recover(options: {
-  journal: Journal; dispatcher: Dispatcher; drivers: readonly Driver[]; hub: Hub; clock: Clock
-  /** Resolves once the device was given our epoch, or false when it could not be reached in time. */
-  reachable(device: string): Promise<boolean>
-}): Promise<{ resumed: number; ended: number }> {
+export async function recover(options: JudgeOptions & { journal: Journal }): Promise<{ resumed: number; ended: number }> {
   const { journal, dispatcher, hub } = options
   const entries = await journal.unfinished()
   const counts = { resumed: 0, ended: 0 }
@@ -46,29 +50,36 @@ export async function recover(options: {
  * After the journal was unavailable: an intent it had got all the same, though its submitter was told
  * JOURNAL_UNAVAILABLE, is ended rather than carried out late and unexpectedly.
  */
-export async function endUntold(journal: Journal, dispatcher: Dispatcher): Promise<number> {
+export async function endUntold(journal: Journal, dispatcher: Dispatcher, unfinished: () => Promise<JournalEntry[]> = () => journal.unfinished()): Promise<number> {
   let ended = 0
-  for (const { envelope, state } of await journal.unfinished()) {
+  for (const { envelope, state } of await unfinished()) {
     if (state !== 'accepted' || dispatcher.has(envelope.id)) continue
     ended += 1
+    const done = dispatcher.unjournalled(envelope.id)
+    if (done) {
+      // Its end was told already.
+      await journal.finish(envelope.id, done)
+      dispatcher.journalled(envelope.id)
+      continue
+    }
     await dispatcher.finish({ id: envelope.id, envelope }, { state: 'failed', code: 'JOURNAL_UNAVAILABLE', message: 'it was answered as not accepted while the journal was unavailable' })
   }
   return ended
 }
 
 /** Does so whenever the journal is back: durable again, its thread started again, or its disk answering again. */
-export function endUntoldWhenBack({ journal, dispatcher, hub }: { journal: Journal; dispatcher: Dispatcher; hub: Hub }): () => void {
+export function endUntoldWhenBack({ journal, dispatcher, hub, unfinished }: { journal: Journal; dispatcher: Dispatcher; hub: Hub; unfinished?: () => Promise<JournalEntry[]> }): () => void {
   return hub.onSystem(({ component, name }) => {
     // Where this fails the journal is gone once more, and will be back once more.
-    if (component === 'journal' && (name === 'journal.recovered' || name === 'journal.resumed')) void endUntold(journal, dispatcher).catch(() => {})
+    if (component === 'journal' && (name === 'journal.recovered' || name === 'journal.resumed')) void endUntold(journal, dispatcher, unfinished).catch(() => {})
   })
 }
 
-async function judge(entry: JournalEntry, { dispatcher, drivers, hub, clock, reachable }: Parameters<typeof recover>[0]): Promise<Verdict> {
+export async function judge(entry: JournalEntry, { dispatcher, drivers, hub, clock, reachable, leftMs: leftOf }: JudgeOptions): Promise<Verdict> {
   const { envelope, claim } = entry
   const policy = intentPolicy(envelope.type)
   if (!policy) return { finish: { state: 'failed', code: 'UNKNOWN_TYPE', message: `${envelope.type} was declared by a flow that has been withdrawn`, deadLetter: true } }
-  const leftMs = ttlLeftMs(entry, hub.boot, clock)
+  const leftMs = leftOf ? leftOf(entry) : ttlLeftMs(entry, hub.boot, clock)
   const expired: Verdict = { finish: { state: 'expired', code: 'EXPIRED', message: leftMs === undefined ? 'its age cannot be told after the reboot' : 'its time to live ran out while the box was down' } }
   const resume = (attempt: number): Verdict => {
     // A harmless query whose age nobody knows is served with a fresh ttl rather than dropped.

@@ -1,4 +1,5 @@
 import type { Clock } from '../contracts/clock.ts'
+import type { Code } from '../contracts/codes.ts'
 import { PROTOCOL_VERSION, type Envelope, type Receipt, type Source } from '../contracts/envelope.ts'
 import { MtorError, toMtorError } from '../contracts/errors.ts'
 import { isFinal, type IntentEvent } from '../contracts/events.ts'
@@ -10,18 +11,34 @@ import type { Journal } from '../journal/port.ts'
 import { ageMs, policyOf, type Admission } from './admission.ts'
 import type { Dispatcher } from './dispatcher.ts'
 
+/** Where an intent may be carried out besides here. Left out: nowhere. */
+export interface Elsewhere {
+  /** True when another node carries it out, or will. */
+  takes(envelope: Envelope): boolean
+  /** It was accepted here: another node sees it in the journal; here it is watched until it ends. */
+  watch(envelope: Envelope, expiresMonoMs: number): void
+  cancel(id: string, reason: MtorError | undefined): void
+}
+
+interface IntentServiceOptions {
+  admission: Admission; journal: Journal; dispatcher: Dispatcher; stop: EmergencyStop; hub: Hub; clock: Clock; maxUnfinished: number
+  elsewhere?: Elsewhere
+  /** Harmless queries, and the record of a stop, are carried out also while the journal cannot be reached; the receipt says so. */
+  serveUnjournalled?: boolean
+}
+
 /**
  * The one door: voice, MQTT, WebSocket, flows, sequences and the CLI all submit here.
  * Admit, record, then hand over to the dispatcher; the receipt says accepted only once the journal has it.
  */
 export class IntentService {
-  readonly #o: { admission: Admission; journal: Journal; dispatcher: Dispatcher; stop: EmergencyStop; hub: Hub; clock: Clock; maxUnfinished: number }
+  readonly #o: IntentServiceOptions
   readonly #resubmitting = new Set<string>()
   #closed = false
   #accepted = 0
   #rejected = 0
 
-  constructor(options: { admission: Admission; journal: Journal; dispatcher: Dispatcher; stop: EmergencyStop; hub: Hub; clock: Clock; maxUnfinished: number }) { this.#o = options }
+  constructor(options: IntentServiceOptions) { this.#o = options }
 
   get counts() { return { accepted: this.#accepted, rejected: this.#rejected } }
 
@@ -60,7 +77,14 @@ export class IntentService {
     const at = hub.now()
     const age = ageMs(envelope, { node: hub.node, boot: hub.boot }, clock) ?? 0
     const expiresMonoMs = clock.monoMs() + envelope.ttlMs - age
-    const outcome = await journal.accept({ envelope, client: identity.client, acceptedAt: at })
+    let outcome: Awaited<ReturnType<Journal['accept']>>
+    try { outcome = await journal.accept({ envelope, client: identity.client, acceptedAt: at }) } catch (error) {
+      if (!this.#mayGoUnjournalled(envelope, toMtorError(error).code)) throw error
+      this.#accepted += 1
+      hub.intent({ id: envelope.id, type: envelope.type, state: 'accepted', source: envelope.source, data: { slots: envelope.slots, durable: false } })
+      dispatcher.enqueue({ ...dispatcher.jobOf(envelope, expiresMonoMs), unjournalled: true })
+      return this.#receipt(envelope.id, { durable: false })
+    }
     if (outcome === 'conflict') throw new MtorError('REPLAYED', `id ${envelope.id} was used for another intent`)
     if (outcome === 'duplicate') {
       await this.#adopt(envelope, expiresMonoMs)
@@ -71,8 +95,21 @@ export class IntentService {
     // A stop ends what was asked for before it, also what was still on its way into the journal.
     if (stop.count !== stops && envelope.type !== 'stop' && policyOf(envelope.type).actuates) {
       void dispatcher.finish({ id: envelope.id, envelope }, { state: 'aborted', code: 'STOPPED', message: 'stopped before it was started' })
-    } else dispatcher.enqueue(dispatcher.jobOf(envelope, expiresMonoMs))
+    } else this.#carryOut(envelope, expiresMonoMs)
     return this.#receipt(envelope.id, {})
+  }
+
+  #carryOut(envelope: Envelope, expiresMonoMs: number): void {
+    const { dispatcher, elsewhere } = this.#o
+    if (elsewhere?.takes(envelope)) elsewhere.watch(envelope, expiresMonoMs)
+    else dispatcher.enqueue(dispatcher.jobOf(envelope, expiresMonoMs))
+  }
+
+  /** What may be done again without harm may also be done without a record; nothing that moves. */
+  #mayGoUnjournalled({ id, type }: Envelope, code: Code): boolean {
+    if (!this.#o.serveUnjournalled || (code !== 'NO_QUORUM' && code !== 'JOURNAL_UNAVAILABLE') || this.#o.dispatcher.has(id)) return false
+    const { actuates, repeatable } = policyOf(type)
+    return type === 'stop' || (!actuates && repeatable)
   }
 
   /**
@@ -82,7 +119,7 @@ export class IntentService {
   async #adopt(envelope: Envelope, expiresMonoMs: number): Promise<void> {
     const { journal, dispatcher } = this.#o
     if (dispatcher.has(envelope.id) || (await journal.get(envelope.id))?.state !== 'accepted' || dispatcher.has(envelope.id)) return
-    dispatcher.enqueue(dispatcher.jobOf(envelope, expiresMonoMs))
+    this.#carryOut(envelope, expiresMonoMs)
   }
 
   #receipt(id: string, extra: Partial<Receipt>): Receipt { return { v: PROTOCOL_VERSION, id, accepted: true, ...extra, at: this.#o.hub.now() } }
@@ -91,7 +128,10 @@ export class IntentService {
   async run(envelope: Envelope, identity: Identity, signal?: AbortSignal): Promise<IntentEvent> {
     const { promise, resolve } = Promise.withResolvers<IntentEvent>()
     const off = this.#o.hub.onIntent((event) => { if (event.id === envelope.id && isFinal(event.state)) resolve(event) })
-    const cancel = () => { this.#o.dispatcher.cancel(({ id }) => id === envelope.id, signal?.reason instanceof MtorError ? signal.reason : undefined) }
+    const cancel = () => {
+      const reason = signal?.reason instanceof MtorError ? signal.reason : undefined
+      if (this.#o.dispatcher.cancel(({ id }) => id === envelope.id, reason).length === 0) this.#o.elsewhere?.cancel(envelope.id, reason)
+    }
     try {
       const receipt = await this.submit(envelope, identity)
       if (!receipt.accepted) throw new MtorError(receipt.code ?? 'INTERNAL', receipt.message ?? 'rejected')

@@ -1,0 +1,120 @@
+import Type from 'typebox'
+import type { Clock } from '../../contracts/clock.ts'
+import { NodeName } from '../../contracts/envelope.ts'
+import { MtorError } from '../../contracts/errors.ts'
+import { validator } from '../../contracts/validate.ts'
+import type { Peers } from '../peers/port.ts'
+import type { Owner } from './registry.ts'
+import type { Seat } from './seat.ts'
+import type { OwnerStore } from './store.ts'
+
+/** wait: what runs may end first. stop: it is ended with CANCELLED. */
+export const MOVE_POLICIES = ['wait', 'stop'] as const
+export type MovePolicy = typeof MOVE_POLICIES[number]
+
+/** What carries out commands of devices here. */
+export interface Busy {
+  /** Resolves with true once nothing runs for the device; ends it before, where the policy says so. False after `timeoutMs`. */
+  idle(device: string, policy: MovePolicy, timeoutMs: number): Promise<boolean>
+}
+
+/** How a hand-over went: `handoverMs` from the moment in which nothing ran any more until the device obeyed the new node. */
+export interface Moved { device: string; from: string; to: string; epoch: number; waitedMs: number; handoverMs: number }
+
+export interface MovesOptions {
+  node: string
+  clock: Clock
+  peers: Pick<Peers, 'request' | 'serve'>
+  busy: Busy
+  owner(device: string): Owner | undefined
+  lines(device: string): string[]
+  isWired(device: string, node: string): boolean
+  seat(device: string): Seat | undefined
+  leaseOf(node: string): string | undefined
+  store(): OwnerStore | undefined
+  changed(owner: Owner): void
+}
+
+const CHANNEL = 'device'
+const WAIT_MS = 130_000
+const STOP_MS = 5_000
+const TAKEN_MS = 3_000
+
+const Device = Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' })
+const questionValidator = validator(Type.Union([
+  Type.Object({ op: Type.Literal('move'), device: Device, to: NodeName, policy: Type.Enum([...MOVE_POLICIES]) }),
+  Type.Object({ op: Type.Literal('taken'), device: Device, epoch: Type.Integer() }),
+]))
+
+/** Planned hand-overs: the owner lets what runs end, then gives the key to the other node in one transaction. */
+export class Moves {
+  readonly #o: MovesOptions
+  readonly #moving = new Set<string>()
+
+  constructor(options: MovesOptions) { this.#o = options }
+
+  /** Returns what stops it. */
+  start(): () => void {
+    return this.#o.peers.serve(CHANNEL, async (_, message) => {
+      const question = questionValidator.assert(message, 'MALFORMED', 'question about a device')
+      if (question.op === 'move') return await this.#give(question.device, question.to, question.policy)
+      return { taken: await this.#taken(question.device, question.epoch) }
+    })
+  }
+
+  async move(device: string, to: string, policy: MovePolicy): Promise<Moved> {
+    const { node, owner, peers } = this.#o
+    const now = owner(device)
+    if (!now) throw new MtorError('DEVICE_UNREACHABLE', `no node commands ${device}`, { hint: 'See the devices with: mtor device list' })
+    if (now.node === node) return await this.#give(device, to, policy)
+    return await peers.request(now.node, CHANNEL, { op: 'move', device, to, policy }, { timeoutMs: (policy === 'wait' ? WAIT_MS : STOP_MS) + TAKEN_MS + 1_000 }) as Moved
+  }
+
+  async #give(device: string, to: string, policy: MovePolicy): Promise<Moved> {
+    const { node, clock, busy, peers, seat: seatOf, store, leaseOf } = this.#o
+    const seat = seatOf(device)
+    if (!seat?.mine) throw new MtorError('STALE_EPOCH', `${node} does not command ${device}`)
+    if (to === node) throw new MtorError('USAGE', `${node} commands ${device} already`)
+    if (!this.#o.isWired(device, to)) throw new MtorError('NOT_FOUND', `${device} is not wired to ${to}`, { hint: 'See the devices with: mtor device list' })
+    if (leaseOf(to) === undefined) throw new MtorError('NODE_UNREACHABLE', `${to} does not live`)
+    if (!this.#o.lines(device).includes(to)) throw new MtorError('DEVICE_UNREACHABLE', `the line of ${to} to ${device} does not work`)
+    if (this.#moving.has(device)) throw new MtorError('BUSY', `${device} is being handed over already`)
+    this.#moving.add(device)
+    const startMs = clock.monoMs()
+    seat.held = true
+    try {
+      if (!await busy.idle(device, policy, policy === 'wait' ? WAIT_MS : STOP_MS)) throw new MtorError('BUSY', `what ${device} does has not ended`)
+      const idleMs = clock.monoMs()
+      const { mine } = seat
+      const lease = leaseOf(to)
+      const owners = store()
+      if (!mine || !owners || lease === undefined) throw new MtorError('STALE_EPOCH', `${device} has changed hands meanwhile`)
+      // From here on nothing is sent any more, however the transaction goes.
+      seat.driver.standBy()
+      const { owner, made } = await owners.change(device, mine.revision, { node: to, lease })
+      if (owner) this.#o.changed(owner)
+      if (!made || !owner) throw new MtorError('STALE_EPOCH', `${device} has changed hands meanwhile`)
+      const { taken } = await peers.request(to, CHANNEL, { op: 'taken', device, epoch: owner.epoch }, { timeoutMs: TAKEN_MS + 500 }) as { taken?: unknown }
+      if (taken !== true) throw new MtorError('DEVICE_UNREACHABLE', `${to} owns ${device} now, and the device does not answer it`)
+      const round = (value: number) => Math.round(value * 10) / 10
+      return { device, from: node, to, epoch: owner.epoch, waitedMs: round(idleMs - startMs), handoverMs: round(clock.monoMs() - idleMs) }
+    } finally {
+      this.#moving.delete(device)
+      seat.held = false
+      // Still ours after all: command is taken up again.
+      if (seat.mine) { seat.taken = undefined; const now = this.#o.owner(device); if (now) this.#o.changed(now) }
+    }
+  }
+
+  /** Once the device obeys this node. */
+  async #taken(device: string, epoch: number): Promise<boolean> {
+    const { clock, seat: seatOf } = this.#o
+    const untilMs = clock.monoMs() + TAKEN_MS
+    while (clock.monoMs() < untilMs) {
+      const seat = seatOf(device)
+      if (seat?.mine && seat.mine.epoch >= epoch && seat.taken) return await seat.taken.then(() => true, () => false)
+      await new Promise<void>((resolve) => { clock.setTimeout(resolve, 2) })
+    }
+    return false
+  }
+}

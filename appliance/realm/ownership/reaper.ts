@@ -1,0 +1,72 @@
+import { connect } from 'node:net'
+import type { Clock } from '../../contracts/clock.ts'
+import { toMtorError } from '../../contracts/errors.ts'
+import type { Hub } from '../../contracts/hub.ts'
+import type { Peers } from '../peers/port.ts'
+
+export interface ReaperOptions {
+  peers: Pick<Peers, 'list' | 'onChange'>
+  clock: Clock
+  hub: Hub
+  /** Ends the lease of a node before its time. */
+  expel(node: string): Promise<void>
+}
+
+/** Its kernel refuses connections this often in a row: nobody listens there any more. */
+const REFUSALS = 3
+const BETWEEN_MS = 30
+const TIMEOUT_MS = 300
+
+/**
+ * A node whose process was killed is not waited for until its lease runs out: its links were closed, and its kernel
+ * answers that nobody listens. Silence proves nothing, so then the lease decides. Should the node live after all, it
+ * finds that its lease is gone, and its devices refuse its epochs.
+ */
+export class Reaper {
+  readonly #o: ReaperOptions
+  readonly #online = new Set<string>()
+  readonly #probing = new Set<string>()
+  #off: (() => void) | undefined
+
+  constructor(options: ReaperOptions) { this.#o = options }
+
+  start(): void {
+    this.#off = this.#o.peers.onChange(() => { this.#look() })
+    this.#look()
+  }
+
+  stop(): void { this.#off?.(); this.#off = undefined }
+
+  #look() {
+    for (const { node, online, offline, address } of this.#o.peers.list()) {
+      if (online) { this.#online.add(node); continue }
+      if (!this.#online.delete(node) || offline !== 'closed' || this.#probing.has(node)) continue
+      this.#probing.add(node)
+      void this.#probe(node, address).finally(() => { this.#probing.delete(node) })
+    }
+  }
+
+  async #probe(node: string, address: string): Promise<void> {
+    const { clock, hub, peers, expel } = this.#o
+    for (let refusals = 0; refusals < REFUSALS; refusals++) {
+      if (!this.#off || peers.list().find((peer) => peer.node === node)?.online || !await refuses(address)) return
+      await new Promise<void>((resolve) => { clock.setTimeout(resolve, BETWEEN_MS) })
+    }
+    try {
+      await expel(node)
+      hub.system({ severity: 'warning', component: 'realm', name: 'node.dead', code: 'NODE_UNREACHABLE', message: `${node} has ended: its lease is taken from it`, data: { node } })
+    } catch (error) { hub.system({ severity: 'debug', component: 'realm', name: 'node.not-expelled', code: toMtorError(error).code, message: toMtorError(error).message }) }
+  }
+}
+
+/** True when there is a kernel that says that nobody listens. */
+function refuses(address: string): Promise<boolean> {
+  const [, host, port] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? []
+  return new Promise((resolve) => {
+    const socket = connect({ host: host!, port: Number(port), timeout: TIMEOUT_MS })
+    const end = (refused: boolean) => { socket.destroy(); resolve(refused) }
+    socket.on('connect', () => { end(false) })
+    socket.on('timeout', () => { end(false) })
+    socket.on('error', (error: NodeJS.ErrnoException) => { end(error.code === 'ECONNREFUSED') })
+  })
+}

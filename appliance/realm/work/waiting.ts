@@ -1,0 +1,62 @@
+import type { Clock, Timer } from '../../contracts/clock.ts'
+import type { Envelope } from '../../contracts/envelope.ts'
+import type { MtorError } from '../../contracts/errors.ts'
+
+export interface WaitingOptions {
+  clock: Clock
+  /** Its time to live has run out, or nobody can carry it out. */
+  onDue(envelope: Envelope, why: MtorError | undefined): void
+  /** Why nobody can carry it out, for now or for good; undefined while somebody may. */
+  hopeless(envelope: Envelope): MtorError | undefined
+}
+
+const ROUND_MS = 200
+
+/** Intents that other nodes are to carry out, and that this node answers for until one has: that none is forgotten. */
+export class Waiting {
+  readonly #o: WaitingOptions
+  readonly #all = new Map<string, { envelope: Envelope; expiresMonoMs: number }>()
+  #timer: Timer | undefined
+
+  constructor(options: WaitingOptions) { this.#o = options }
+
+  get size() { return this.#all.size }
+  has(id: string) { return this.#all.has(id) }
+
+  add(envelope: Envelope, expiresMonoMs: number) {
+    if (!this.#all.has(envelope.id)) this.#all.set(envelope.id, { envelope, expiresMonoMs })
+    if (!this.#timer) this.#later()
+  }
+
+  drop(id: string) { this.#all.delete(id) }
+
+  /** The ids of what matches. */
+  ids(predicate: (envelope: Envelope) => boolean): string[] { return [...this.#all.values()].flatMap(({ envelope }) => predicate(envelope) ? [envelope.id] : []) }
+
+  /** Takes out what matches. */
+  take(predicate: (envelope: Envelope) => boolean): Envelope[] {
+    const taken = [...this.#all.values()].flatMap(({ envelope }) => predicate(envelope) ? [envelope] : [])
+    for (const { id } of taken) this.#all.delete(id)
+    return taken
+  }
+
+  stop() {
+    this.#o.clock.clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#all.clear()
+  }
+
+  #later() { this.#timer = this.#o.clock.setTimeout(() => { this.#round() }, ROUND_MS) }
+
+  #round() {
+    this.#timer = undefined
+    const { clock, onDue, hopeless } = this.#o
+    for (const [id, { envelope, expiresMonoMs }] of this.#all) {
+      const why = hopeless(envelope)
+      if (!why && clock.monoMs() <= expiresMonoMs) continue
+      this.#all.delete(id)
+      onDue(envelope, why)
+    }
+    if (this.#all.size > 0) this.#later()
+  }
+}
