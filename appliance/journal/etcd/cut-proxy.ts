@@ -35,7 +35,10 @@ export class CutProxy {
           // It goes on its way alone, also when its sender has hung up.
           const { delayMs } = state
           state.delayMs = 0
-          setTimeout(() => { connect(Number(port), hostname).on('error', () => {}).end(data) }, delayMs)
+          setTimeout(() => {
+            const late = connect(Number(port), hostname)
+            late.on('error', () => {}).once('data', () => { late.destroy() }).write(data)
+          }, delayMs)
           return
         }
         if (write && state.swallow > 0) {
