@@ -33,9 +33,10 @@ import { isNotFitted, makeSkills } from './skills/index.ts'
 import { Conversation } from './speech/conversation.ts'
 import { firstLight, knownUtterance } from './speech/first-light.ts'
 import { SpeechHost } from './speech/host.ts'
+import { makeLessons } from './speech/lessons.ts'
 import { synthesise } from './speech/speak/index.ts'
 import { Thinking } from './thinking.ts'
-import { Dialogue, Understander } from './understand/index.ts'
+import { Asking, Dialogue, Understander } from './understand/index.ts'
 
 /** The composition root: reads the configuration, builds the parts, starts them in order, stops them in reverse. */
 const USAGE = `Usage: npm start -- [options]
@@ -114,8 +115,7 @@ async function main(config: Config): Promise<void> {
   const topics = topicsOf(config.realm)
   const handlers = new Handlers({
     hub, clock, topics, values: journal, publish: (topic, payload, options) => bus.publish(topic, payload, options), isVacant: isNotFitted,
-    check: (declares, others) => understander.checkDeclared(declares, others),
-    learn: async (declares, answers) => { understander.learn(declares); return await host?.learn(declares, answers) ?? { unknownWords: [] } },
+    ...makeLessons({ understander, host, hub }),
   })
   await handlers.start()
   parts.add('handlers', () => handlers.stop())
@@ -133,15 +133,19 @@ async function main(config: Config): Promise<void> {
         return service.run(child, { client: 'sequence', role: 'operator', kind: 'sequence' }, signal)
       },
     },
+    voice: { say: (text, options) => conversation!.speak(text, options), ask: (question, signal) => asking.ask({ timeoutMs: config.speech.answerWindowMs, ...question }, signal) },
     examples: () => understander.types(), lastSpoken: () => conversation?.lastSaid, announce: (text) => { hub.system({ severity: 'info', component: 'timer', name: 'announced', message: text, say: text }) },
   })
   const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, handlers, drivers, epochOf: (device) => devices.epochOf(device), renewEpoch: (device) => devices.takeCommand(device), concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs })
   stop.afterwards((reason) => dispatcher.abortActuations(reason))
   const admission = new Admission({ clock, guard, here: () => ({ node: hub.node, boot: hub.boot }), replayed: async (envelope) => await journal.get(envelope.id) !== undefined })
   const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished })
-  const dialogue = new Dialogue({ understander, clock, answerTimeoutMs: config.understand.answerTimeoutMs, isHazardous, proposals: config.understand.proposals })
+  // A box that is silent, by configuration, tells its questions as events and is answered by what is typed.
+  const speaks = host !== undefined && config.speech.speak.engine !== 'none' && config.speech.speak.device !== 'none'
+  const asking: Asking = new Asking({ clock, hub, mouth: { speaks, say: (text) => conversation!.speak(text), listen: (forMs, form) => host?.expectAnswer(forMs, form), free: () => dialogue.closed('voice') } })
+  const dialogue: Dialogue = new Dialogue({ understander, clock, answerTimeoutMs: config.understand.answerTimeoutMs, isHazardous, proposals: config.understand.proposals, asking })
   parts.add('dialogue', () => dialogue.stop())
-  conversation = new Conversation({ dialogue, service, hub, clock, voice: () => host, answerWindowMs: config.speech.answerWindowMs, ...(minds.ears ? { betterEars: (message) => minds.ears!.hear(message) } : {}) })
+  conversation = new Conversation({ dialogue, service, hub, clock, voice: () => host, answerWindowMs: config.speech.answerWindowMs, asking, speaks, ...(minds.ears ? { betterEars: (message) => minds.ears!.hear(message) } : {}) })
   hub.onSystem((event) => { if (event.say && event.severity !== 'debug') conversation?.announce(event.say) })
   await part('skills', () => Promise.all(skills.map((skill) => skill.start?.())), () => Promise.all(skills.map((skill) => skill.stop?.())))
   // Stopped in reverse: what runs is halted on its device and ends as INTERRUPTED, while the journal still takes it; then the devices go.

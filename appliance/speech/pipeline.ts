@@ -25,7 +25,15 @@ export interface PipelineOptions extends SpeechModelOptions {
   emit(message: FromSpeech): void
 }
 
-type Heard = Pick<UtteranceMessage, 'text' | 'how' | 'confidence' | 'free'>
+/** The answer to a question of a program. */
+export interface ExpectedAnswer {
+  /** As that of sentences. */
+  completeness(text: string): Completeness
+  /** Any words are an answer: the open vocabulary's count. Otherwise they do only where the commands' grammar has none. */
+  free: boolean
+}
+
+type Heard = Pick<UtteranceMessage, 'text' | 'how' | 'confidence' | 'free' | 'answer'>
 
 const MS = SAMPLE_RATE_HZ / 1000
 const RING_SAMPLES = 16 * SAMPLE_RATE_HZ
@@ -60,6 +68,8 @@ interface Utterance {
   from: number
   onset: number
   speechEnd: number
+  /** It may be the answer to a question. */
+  answer?: ExpectedAnswer | undefined
   /** Began while the box itself was speaking: only "stop" counts. */
   echo: boolean
   /** 'open': may still begin with the wake word. 'command': is for the box. 'other': is not. */
@@ -109,6 +119,7 @@ export class SpeechPipeline {
   /** A command needs no wake word until then. */
   #answerUntilMs = -Infinity
   #answerForMs = 0
+  #answer: ExpectedAnswer | undefined
   /** … because the wake word was said alone. */
   #woken: number | undefined
   #behindToldMs = -Infinity
@@ -170,9 +181,10 @@ export class SpeechPipeline {
     return this.#inTurn(() => this.#take(copy, endMs, arrivedMs))
   }
 
-  /** After a question: speech within `forMs` is a command without wake word. While the box speaks, the time begins when it has ended. */
-  expectAnswer(forMs: number): void {
+  /** After a question: speech within `forMs` is a command without wake word, or the answer. While the box speaks, the time begins when it has ended. */
+  expectAnswer(forMs: number, answer?: ExpectedAnswer): void {
     void this.#inTurn(async () => {
+      this.#answer = answer
       this.#answerForMs = forMs
       this.#answerUntilMs = this.#endMs + forMs
     })
@@ -210,7 +222,7 @@ export class SpeechPipeline {
       this.#learned?.reset()
       this.#filled = 0
       this.#lastEnd = this.#ring.end
-      this.#answerUntilMs = -Infinity
+      this.#expectNothing()
       this.#woken = undefined
       this.#cut = false
     })
@@ -365,9 +377,13 @@ export class SpeechPipeline {
     const answers = !this.#speaking && this.#endMs <= this.#answerUntilMs
     const u: Utterance = {
       from: Math.min(from, onset), onset, speechEnd: this.#ring.end, echo: this.#speaking, is: this.#speaking ? 'other' : answers ? 'command' : 'open', spotFrom: Math.min(from, onset),
-      wakeFrames: 0, stopFrames: 0, stopsSettled: 0, lastStop: -Infinity, pauseLooked: false, openRunning: false, triedSilenceMs: 0,
+      answer: answers ? this.#answer : undefined, wakeFrames: 0, stopFrames: 0, stopsSettled: 0, lastStop: -Infinity, pauseLooked: false, openRunning: false, triedSilenceMs: 0,
     }
     this.#utterance = u
+    if (u.answer) {
+      u.openRunning = true
+      this.#o.emit({ kind: 'answering', on: true })
+    }
     await this.#feed(u, this.#ring.slice(u.from))
     return u
   }
@@ -423,6 +439,7 @@ export class SpeechPipeline {
     if (!u) {
       // It was over when it was recognised: the command is still to come.
       this.#woken = this.#nowMs
+      this.#answer = undefined
       this.#answerUntilMs = this.#endMs + this.#o.answerWindowMs
       return
     }
@@ -453,28 +470,37 @@ export class SpeechPipeline {
     const { endSilenceMs, maxSilenceMs } = this.#o
     const grammar = this.#grammar
     const length = this.#ring.end - u.from
-    if (u.lead === undefined) {
+    if (u.lead === undefined && !u.answer?.free) {
       const lead = leadOf(textAfterWakeWord(this.#command.partial()), grammar.freeTextLeads)
       if (lead !== undefined) await this.#startFree(u, lead)
     }
-    if (length > (u.lead === undefined ? COMMAND_MAX_SAMPLES : FREE_MAX_SAMPLES) || silenceMs >= maxSilenceMs) return this.#finish(u, await this.#command.final())
+    if (length > (u.lead === undefined && !u.answer?.free ? COMMAND_MAX_SAMPLES : FREE_MAX_SAMPLES) || silenceMs >= maxSilenceMs) return this.#finish(u, await this.#command.final())
     const due = silenceMs >= endSilenceMs && u.triedSilenceMs < endSilenceMs ? endSilenceMs : silenceMs >= 2 * endSilenceMs && u.triedSilenceMs < 2 * endSilenceMs ? 2 * endSilenceMs : 0
     if (silenceMs === 0) u.triedSilenceMs = 0
-    if (due === 0 || u.lead !== undefined) return
+    if (due === 0 || u.lead !== undefined || u.answer?.free) return
     u.triedSilenceMs = due
     const transcript = await this.#command.final()
     const readings = [transcript.words, ...transcript.others ?? []].map((words) => textOf(this.#said(u, words)))
     // Another reading is asked only where the best makes no sense: one that is shorter would always be complete.
-    const text = readings.find((reading) => this.#completeness(reading) !== 'nothing') ?? readings[0]!
+    const text = readings.find((reading) => this.#completenessOf(u, reading) !== 'nothing') ?? readings[0]!
     const lead = leadOf(text, grammar.freeTextLeads)
-    const completeness = lead !== undefined ? 'prefix' : text !== '' ? this.#completeness(text) : u.wakeMs === undefined ? 'nothing' : 'complete'
+    const completeness = lead !== undefined ? 'prefix' : text !== '' ? this.#completenessOf(u, text) : u.wakeMs === undefined ? 'nothing' : 'complete'
     if (completeness === 'complete' || (completeness === 'extendable' && due > endSilenceMs)) return this.#finish(u, transcript)
     await this.#redecode(u)
     if (lead !== undefined) await this.#startFree(u, lead)
   }
 
+  /** Of a sentence; of an answer first, where one is expected. */
+  #completenessOf(u: Utterance, text: string): Completeness {
+    const answer = u.answer?.completeness(text) ?? 'nothing'
+    const sentence = answer === 'complete' || answer === 'extendable' ? answer : this.#completeness(text)
+    return sentence === 'nothing' ? answer : sentence
+  }
+
   async #startFree(u: Utterance, lead: string): Promise<void> {
     u.lead = lead
+    // It listens to an answer already.
+    if (u.openRunning) return
     u.openRunning = true
     const open = await this.#open()
     const audio = this.#ring.slice(u.from)
@@ -485,24 +511,26 @@ export class SpeechPipeline {
     const endpointMs = this.#endMs
     const speechFrom = Math.max(u.onset, u.wakeEnd ?? 0)
     const said = this.#said(u, transcript.words)
-    const readings = [said, ...(transcript.others ?? []).map((words) => this.#said(u, words))].map((words) => judge(words, (u.speechEnd - speechFrom) / SAMPLE_RATE_HZ, this.#completeness, this.#tuning))
+    const readings = [said, ...(transcript.others ?? []).map((words) => this.#said(u, words))].map((words) => judge(words, (u.speechEnd - speechFrom) / SAMPLE_RATE_HZ, (text) => this.#completenessOf(u, text), this.#tuning))
     const spoken = readings.find(({ accepted }) => accepted) ?? readings[0]!
     let heard: Heard = { text: spoken.text, how: spoken.accepted ? 'command' : 'rejected', confidence: spoken.confidence }
     if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, said) ?? heard
+    else if (u.answer) heard = await this.#answerText(u, u.answer, heard, transcript)
     // A wake word with nothing behind it, or a sound that is no word.
     if (heard.text === '' && (said.length === 0 || u.speechEnd - speechFrom < 0.3 * SAMPLE_RATE_HZ)) {
       if (u.wakeMs !== undefined) {
         this.#woken = u.wakeMs
+        this.#answer = undefined
         this.#answerUntilMs = this.#endMs + this.#o.answerWindowMs
       }
       return this.#drop()
     }
     this.#drop()
-    if (heard.how !== 'rejected' || this.#woken !== undefined || u.wakeMs !== undefined) this.#answerUntilMs = -Infinity
+    if (heard.how !== 'rejected' || this.#woken !== undefined || u.wakeMs !== undefined) this.#expectNothing()
     const wakeMs = u.wakeMs ?? this.#woken
     this.#woken = undefined
     this.#o.emit({
-      kind: 'utterance', ...heard, engine: this.engine,
+      kind: 'utterance', ...heard, ...u.answer && !heard.answer && heard.how === 'rejected' ? { answer: {} } : {}, engine: this.engine,
       timeline: { speechStartMs: this.#msAt(u.onset), speechEndMs: this.#msAt(u.speechEnd), endpointMs, transcriptMs: this.#nowMs, ...wakeMs === undefined ? {} : { wakeMs }, ...u.wakeEnd === undefined ? {} : { wakeEndMs: this.#msAt(u.wakeEnd) } },
     })
   }
@@ -524,9 +552,31 @@ export class SpeechPipeline {
     return { text: `${lead} ${textOf(free)}`, how: 'free', confidence: free.reduce((sum, w) => sum + w.confidence, 0) / free.length, free: { lead, fromMs: this.#msAt(u.from + leadEndS * SAMPLE_RATE_HZ) } }
   }
 
+  /** An answer: to a question for any text the words of the open vocabulary; otherwise these only where the grammar's are none. With the wake word it is a command. */
+  async #answerText(u: Utterance, answer: ExpectedAnswer, heard: Heard, transcript: Transcript): Promise<Heard> {
+    const words = (await (await this.#open()).final()).words.filter((w) => w.word !== GARBAGE)
+    u.openRunning = false
+    const accepted = heard.how === 'command'
+    const isAddressed = transcript.words.find((w) => w.word !== GARBAGE)?.word === WAKE_WORD || words[0]?.word === WAKE_WORD
+    if (accepted && isAddressed) return heard
+    const text = textOf(afterWakeWord(words))
+    const confidence = words.reduce((sum, w) => sum + w.confidence, 0) / Math.max(1, words.length)
+    if (answer.free) return text === '' ? heard : { text, how: 'free', confidence, free: { lead: '', fromMs: this.#msAt(u.onset) }, answer: accepted ? { inGrammar: heard.text } : {} }
+    const isAnswer = (said: string) => ['complete', 'extendable'].includes(answer.completeness(said))
+    if (!isAnswer(accepted ? heard.text : '') && isAnswer(text)) return { text, how: 'command', confidence, answer: {} }
+    return accepted ? { ...heard, answer: {} } : heard
+  }
+
+  #expectNothing(): void {
+    this.#answerUntilMs = -Infinity
+    this.#answer = undefined
+  }
+
   #drop(): void {
     const u = this.#utterance
     this.#utterance = undefined
+    // Behind the words, where there are any.
+    if (u?.answer) queueMicrotask(() => this.#o.emit({ kind: 'answering', on: false }))
     if (u) this.#lastEnd = u.speechEnd
     this.#spot.reset()
     this.#command.reset()
