@@ -14,7 +14,7 @@ test.after.always(async () => { (await understander).stop() })
 
 type Ending = Partial<Pick<IntentEvent, 'state' | 'code' | 'data'>>
 /** The dialect on a real broker, with the real templates; of the intents it submits, the test says how they end. */
-async function start(t: ExecutionContext, siteId = 'default') {
+async function start(t: ExecutionContext, { siteId = 'default', speech: ears = true } = {}) {
   const bench = await startBus(t, {}, { foreign: FOREIGN })
   const { hub, bus } = bench
   const clock = new ManualClock()
@@ -22,7 +22,7 @@ async function start(t: ExecutionContext, siteId = 'default') {
   let look = () => {}
   const opened: number[] = []
   const hermes = new Hermes({
-    hub, bus, clock, topics, siteId, wakeWord: 'computer', answerWindowMs: 8_000, understander: await understander,
+    hub, bus, clock, topics, siteId, speech: ears, wakeWord: 'computer', answerWindowMs: 8_000, understander: await understander,
     conversation: { hear: async function* () {} }, expectAnswer: (forMs) => { opened.push(forMs) },
     service: {
       envelope: (type, slots, source) => ({ v: PROTOCOL_VERSION, id: uuidv7(), type, slots, source: { ...source, node: 'base' }, issuedAt: hub.now(), ttlMs: 1_000, priority: 5 }) satisfies Envelope,
@@ -201,8 +201,16 @@ test.serial('a client opens the ears: what is heard then is told with its sessio
   t.deepEqual(box.opened, [8_000, 0])
 })
 
+test.serial('a box without ears says so to a client that wants them open', async (t) => {
+  const box = await start(t, { speech: false })
+  const client = await hermesClient(t, box.bench.port)
+  client.send('AsrStartListening', { session_id: 'push-to-talk' })
+  t.like((await client.next('AsrError')).message, { sessionId: 'push-to-talk', siteId: 'default' })
+  t.deepEqual(box.opened, [])
+})
+
 test.serial('messages for another site are not for this box', async (t) => {
-  const box = await start(t, 'kitchen')
+  const box = await start(t, { siteId: 'kitchen' })
   const client = await hermesClient(t, box.bench.port)
   client.send('NluQuery', { input: 'what time is it', id: 'other' })
   client.send('NluQuery', { input: 'what time is it', id: 'own', site_id: 'kitchen' })

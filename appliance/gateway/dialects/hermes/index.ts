@@ -11,6 +11,8 @@ export { FOREIGN } from './messages.ts'
 
 export interface HermesOptions extends DialectParts {
   siteId: string
+  /** False where this box has no ears. */
+  speech: boolean
   wakeWord: string
   answerWindowMs: number
 }
@@ -63,6 +65,7 @@ export class Hermes {
         case TOPICS.query: return this.#query(message as Query)
         case TOPICS.say: void this.#say(message as Say, identity); return
         case TOPICS.startListening:
+          if (!this.#o.speech) return this.#publish(TOPICS.error('asr'), { error: 'SPEECH_DOWN: speech is switched off in the configuration', siteId: this.#o.siteId, context: null, sessionId: (message as Listening).sessionId ?? null })
           this.#listening = message as Listening
           return this.#o.expectAnswer(this.#o.answerWindowMs)
         default:
