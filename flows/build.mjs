@@ -63,7 +63,7 @@ async function make() {
   const files = new Map()
   const common = { bundle: true, write: false, legalComments: 'none', logLevel: 'warning', absWorkingDir: here }
   const bundle = async (options) => (await build({ ...common, ...options })).outputFiles[0].text
-  const cjs = (file) => bundle({ entryPoints: [file], format: 'cjs', platform: 'node', target: 'node20', external: ['mqtt'] })
+  const cjs = (file) => bundle({ entryPoints: [file], format: 'cjs', platform: 'node', target: 'node20', external: ['mqtt'], define: { 'import.meta.dirname': '__dirname' } })
   const messages = Object.fromEntries(LANGUAGES.map((language) => [language, JSON.parse(readFileSync(join(here, 'locales', language, 'messages.json'), 'utf8'))]))
   const help = (type, language) => readFileSync(join(here, 'locales', language, `${type}.md`), 'utf8').trim()
 
@@ -83,7 +83,7 @@ async function make() {
       if (language !== 'en-US') files.set(`locales/${language}/${type}.html`, script('text/markdown', ` data-help-name="${type}"`, help(type, language)))
     }
   }))
-  if (existsSync(join(here, 'nodes/stop/worker.ts'))) files.set('stop-worker.cjs', await cjs('./nodes/stop/worker.ts'))
+  files.set('stop-worker.cjs', await cjs('./nodes/stop/worker.ts'))
   for (const icon of readdirSync(join(here, 'icons'))) files.set(`icons/${icon}`, readFileSync(join(here, 'icons', icon)))
   return files
 }

@@ -4,6 +4,9 @@ import { $ } from './red.ts'
 
 /** Asked again after this: the appliance may have learned types since. */
 const FRESH_MS = 3000
+/** What a rover's state and a node's telemetry hold. @see ../../appliance/contracts/telemetry.ts */
+const DEVICE_VALUES = ['batteryV', 'batteryFraction', 'temperatureC', 'lightFraction', 'speedMps', 'headingDeg', 'odometerM', 'xM', 'yM', 'moving', 'stalled', 'connected']
+const NODE_VALUES = ['coreRssBytes', 'speechRssBytes', 'eventLoopP99Ms', 'load1', 'journalQueue', 'intentsAccepted', 'intentsFinished']
 const kept = new Map<string, { atMs: number; catalogue: Promise<RealmCatalogue | undefined> }>()
 
 /** What the appliance behind a realm node offers to choose from; undefined while it cannot be asked. */
@@ -26,7 +29,7 @@ export function choicesOf(from: Choices, catalogue: RealmCatalogue | undefined, 
       case 'commands': return Object.keys(catalogue?.devices.find(({ id }) => id === device)?.commands ?? {}).map((command) => [command])
       case 'components': return catalogue?.components.map((component) => [component]) ?? []
       case 'packets': return [['node']]
-      case 'objects': return [['person'], ['cup'], ['dog'], ['cat'], ['chair'], ['bottle'], ['car']]
+      case 'values': return [...DEVICE_VALUES, ...NODE_VALUES].map((value) => [value])
     }
   })()
   // What is chosen already does not hide the others.

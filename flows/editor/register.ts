@@ -1,5 +1,5 @@
 import { fieldsList } from './fields-list.ts'
-import type { Field, Form } from './form.ts'
+import type { Condition, Field, Form } from './form.ts'
 import { catalogueOf, choicesOf } from './catalogue.ts'
 import { $, RED, type EditorNode } from './red.ts'
 import { slotsList } from './slots-list.ts'
@@ -10,6 +10,10 @@ const COLOUR = '#8FC1B5'
 const OWN = new Set(['fields', 'lines', 'slots'])
 
 const isNumber = (value: unknown) => value !== '' && value !== null && value !== undefined && Number.isFinite(Number(value))
+
+const holds = (condition: Condition | undefined, value: (name: string) => unknown): boolean => !condition || (condition.is.includes(value(condition.field) as string) && holds(condition.and, value))
+/** Every field that a condition asks. */
+const asked = (condition: Condition | undefined): string[] => condition ? [condition.field, ...asked(condition.and)] : []
 
 /** What is wrong with a value, as a key of the messages; undefined where nothing is. */
 function wrong(field: Field, value: unknown): string | undefined {
@@ -26,13 +30,13 @@ function wrong(field: Field, value: unknown): string | undefined {
 
 function defaultOf(field: Field): Record<string, unknown> {
   const validate = function (this: EditorNode, value: unknown, options?: unknown) {
-    const visible = !field.when || field.when.is.includes(this[field.when.field] as string)
-    const problem = visible ? wrong(field, value) : undefined
+    const isLacking = field.kind === 'number' && field.needsOneOf && [value, ...field.needsOneOf.filter((name) => name !== field.name).map((name) => this[name])].every((each) => !isNumber(each))
+    const problem = holds(field.when, (name) => this[name]) ? isLacking ? 'common.invalid.required' : wrong(field, value) : undefined
     if (problem === undefined) return true
     return options ? `${this._?.(`common.field.${field.name}`) ?? field.name}: ${this._?.(problem) ?? problem}` : false
   }
   switch (field.kind) {
-    case 'realm': return { value: '', type: 'mtor-realm', required: true }
+    case 'realm': return { value: '', type: 'mtor-realm', required: !field.optional }
     case 'tls': return { value: '', type: 'tls-config', required: false }
     case 'fields': case 'slots': case 'lines': return { value: [] }
     case 'typed': return { value: field.value }
@@ -73,8 +77,8 @@ export function registerForm(form: Form): void {
       }
     }
     // Fields that only matter with others.
-    const show = () => { for (const { name, when } of form.fields) if (when) $(`#mtor-row-${name}`).toggle(when.is.includes(value(when.field))) }
-    for (const name of new Set(form.fields.flatMap(({ when }) => when ? [when.field] : []))) input(name).on('change', show)
+    const show = () => { for (const { name, when } of form.fields) if (when) $(`#mtor-row-${name}`).toggle(holds(when, value)) }
+    for (const name of new Set(form.fields.flatMap(({ when }) => asked(when)))) input(name).on('change', show)
     show()
     describe(this, form, value, input)
   }
@@ -101,7 +105,6 @@ export function registerForm(form: Form): void {
     labelStyle(this: EditorNode) { return this.name ? 'node_label_italic' : '' },
     outputLabels(this: EditorNode, index: number) { return this._?.(`output.${index + 1}`) },
     inputLabels(this: EditorNode) { return this._?.('input') },
-    ...(form.button ? { button: { onclick(this: EditorNode) { $.ajax({ url: `mtor-appliance/press/${String(this.id)}`, type: 'POST' }) } } } : {}),
     oneditprepare: prepare, oneditsave: save,
   })
 }
