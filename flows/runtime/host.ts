@@ -84,6 +84,7 @@ export class FlowsHost {
   #state: FlowsState = 'off'
   #startedMs = 0
   #startMs: number | undefined
+  #isProven = false
   /** Node-RED has been given the flows: from then on they may be what ends it. */
   #gaveFlows = false
   #listening: { port: number; version: string } | undefined
@@ -186,18 +187,23 @@ export class FlowsHost {
     this.#startedMs = this.#o.clock.monoMs()
     this.#gaveFlows = false
     this.#listening = undefined
+    this.#startMs = undefined
+    this.#isProven = false
     this.#failure = undefined
     if (pid !== undefined) try { writeFileSync(`/proc/${pid}/oom_score_adj`, String(OOM_SCORE)) } catch { /* No such kernel: then it is as for all. */ }
     this.#timers.start = this.#o.clock.setTimeout(() => { this.#kill('hung', `Node-RED did not run within ${START_MS / 1000} s of its start`) }, START_MS)
   }
 
   #take(message: FromNodeRed): void {
+    // What it still asks for while it ends is answered; its news is none any more.
+    if (this.#state === 'off' && message.kind !== 'ask') return
     switch (message.kind) {
       case 'up': void this.#setUp(); break
       case 'ask': void this.#answer(message.id, message.ask); break
       case 'listening':
         this.#listening = { port: message.port, version: message.version }
         this.#types = message.types
+        this.#announce()
         void keepFile(join(this.deploys.store.dir, 'types.json'), JSON.stringify({ version: message.version, types: message.types })).catch((thrown: unknown) => { this.#tell({ severity: 'warning', name: 'types.unkept', code: 'INTERNAL', message: toMtorError(thrown).message }) })
         break
       case 'running': this.#running(message.missing, message.probe); break
@@ -275,8 +281,15 @@ export class FlowsHost {
   }
 
   #proven(): void {
-    this.#startMs = Math.round(this.#o.clock.monoMs() - this.#startedMs)
+    this.#isProven = true
     this.#keeper?.healthy()
+    this.#announce()
+  }
+
+  /** Once in each life: the editor answers, and flows are proven to run. */
+  #announce(): void {
+    if (!this.#isProven || !this.#listening || this.#startMs !== undefined) return
+    this.#startMs = Math.round(this.#o.clock.monoMs() - this.#startedMs)
     const status = this.status()
     this.#tell({ severity: 'info', name: 'ready', message: `flows run after ${(this.#startMs / 1000).toFixed(1)} s with ${status.rssMB ?? 0} MB; the editor is at ${status.url ?? '?'}`, data: { startMs: this.#startMs, ...(status.rssMB === undefined ? {} : { rssMB: status.rssMB }) } })
     this.#ready.resolve(status)

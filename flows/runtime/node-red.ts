@@ -17,7 +17,7 @@ interface NodeRed {
   init(server: Server, settings: object): void
   start(): Promise<void>
   stop(): Promise<void>
-  version: string
+  version(): string
   httpAdmin: (request: IncomingMessage, response: object, next: () => void) => void
   httpNode: (request: IncomingMessage, response: object, next: () => void) => void
   events: { on(event: string, listener: (payload: never) => void): void }
@@ -77,7 +77,7 @@ export class NodeRedProcess {
     red.events.on('runtime-event', ({ id, payload }: { id: string; payload?: { error?: string; types?: string[] } }) => { if (id === 'runtime-state' && payload?.error === 'missing-types') running({ missing: payload.types ?? [] }) })
     await red.start()
     this.#started = true
-    this.#send({ kind: 'listening', port, version: red.version, types: red.nodes.getNodeList().flatMap(({ types, enabled, err }) => enabled && err === undefined ? types : []) })
+    this.#send({ kind: 'listening', port, version: red.version(), types: red.nodes.getNodeList().flatMap(({ types, enabled, err }) => enabled && err === undefined ? types : []) })
   }
 
   #settings(setup: Setup, port: number): object {
@@ -94,7 +94,7 @@ export class NodeRedProcess {
       fileWorkingDirectory: setup.filesDir,
       contextStorage: { default: { module: 'localfilesystem', config: { dir: setup.userDir, flushInterval: 5 } } },
       diagnostics: { enabled: false, ui: false }, runtimeState: { enabled: false, ui: false }, telemetry: { enabled: false, updateNotification: false },
-      editorTheme: { page: { title: 'MTOR flows' }, header: { title: 'MTOR flows' }, tours: false, projects: { enabled: false }, palette: { editable: false, upload: false } },
+      editorTheme: { page: { title: 'MTOR flows' }, header: { title: 'MTOR flows' }, tours: false, projects: { enabled: false } },
       logging: { core: { level: 'warn', metrics: false, audit: false, handler: () => (line: NodeRedLine) => { lines.take(line) } } },
     }
   }

@@ -36,7 +36,7 @@ export class Appliance {
   #out = -1
   starts = 0
 
-  /** @param settings configuration on top of: state in `dir`, MQTT on a free loopback port, no sound card */
+  /** @param settings configuration on top of: state in `dir`, MQTT on a free loopback port, no sound card, no flows unless asked for */
   constructor(dir: string, settings: Record<string, unknown>, options: { firstLight?: boolean; env?: Record<string, string> } = {}) {
     this.dir = resolve(dir)
     this.#settings = settings
@@ -61,7 +61,7 @@ export class Appliance {
     this.#port = await freePort()
     writeFileSync(this.configFile, stringify({
       realm: 'bench', node: 'bench-node', stateDir: this.stateDir,
-      bus: { listeners: [{ kind: 'tcp', host: '127.0.0.1', port: this.#port }] }, ...this.#settings,
+      bus: { listeners: [{ kind: 'tcp', host: '127.0.0.1', port: this.#port }] }, flows: { enabled: false }, ...this.#settings,
     }))
     this.#out = openSync(this.output, 'a')
     this.#wanted = true
