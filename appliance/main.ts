@@ -1,11 +1,13 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { FlowsHost, flowRoutes, PROBE_TYPE, withLocalListener } from '../flows/runtime/index.ts'
 import { Bus } from './bus/index.ts'
 import { inRunDir, inStateDir, loadConfig, PROJECT_DIR } from './config/load.ts'
 import type { Config } from './config/schema.ts'
 import { bootId, systemClock as clock } from './contracts/clock.ts'
-import { toMtorError } from './contracts/errors.ts'
+import { MtorError, toMtorError } from './contracts/errors.ts'
 import { Hub } from './contracts/hub.ts'
 import { isHazardous } from './contracts/intents.ts'
 import { topicsOf } from './contracts/topics.ts'
@@ -119,6 +121,13 @@ async function main(config: Config): Promise<void> {
   })
   await handlers.start()
   parts.add('handlers', () => handlers.stop())
+  // Node-RED's own identity on the bus: its password is of this start only.
+  const flowsClient = { username: 'mtor-flows', password: randomBytes(24).toString('base64url'), role: 'flow' as const }
+  const flows = config.flows.enabled ? new FlowsHost({
+    config: config.flows, bus: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, framesDir: inStateDir(config, config.vision.framesDir), hub, clock, values: journal, client: flowsClient, addresses: () => bus.addresses(),
+    probe: async (nonce, timeoutMs) => { if ((await handlers.probe(PROBE_TYPE, { nonce }, timeoutMs)).data?.nonce !== nonce) throw new MtorError('FLOW_INVALID', 'the probe flow answered something else') },
+  }) : undefined
+  if (flows) await part('store of flows', () => flows.open())
   const minds = thinking = new Thinking({ config, hub, clock, values: journal, speech: host })
   await part('models and eyes', () => minds.start(), () => minds.stop())
   const skills = makeSkills({
@@ -159,7 +168,7 @@ async function main(config: Config): Promise<void> {
 
   const dialects = new Dialects({ config, version, values: journal, hub, clock, topics, service, conversation, understander, expectAnswer: (forMs) => host?.expectAnswer(forMs), bus: { publish: (topic, payload, options) => bus.publish(topic, payload, options), subscribe: (filter, listener) => bus.subscribe(filter, listener) } })
   await dialects.prepare()
-  const bus: Bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason), handlers, foreign: dialects.foreign,
+  const bus: Bus = new Bus({ config: flows ? { ...config.bus, listeners: withLocalListener(config.bus.listeners) } : config.bus, internal: [flowsClient], realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason), handlers, foreign: dialects.foreign,
     deviceCommand: (device, payload, { client, role, kind }) => service.submit(service.envelope('device.command', { device, ...payload as Record<string, unknown> }, { kind, operator: client.slice(0, 64) }), { client, role, kind }) })
   await part('bus', () => bus.start(), () => bus.stop())
   const tellCatalogue = () => bus.publish(topics.catalogue, realmCatalogue({ hub, drivers, examples: () => understander.types(), handlers, isVacant: isNotFitted }), { retain: true, qos: 1 })
@@ -167,10 +176,10 @@ async function main(config: Config): Promise<void> {
   tellCatalogue()
   minds.publish((provider) => bus.publish(topics.inferenceProvider(provider.model), provider, { retain: true }))
   if (dialects.active) await part('dialects', () => dialects.start(), () => dialects.stop())
-  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => minds.summary() })
+  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => ({ ...minds.summary(), flows: flows?.status() ?? { state: 'off' } }) })
   status.start()
   parts.add('status', () => status.stop())
-  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
+  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...flowRoutes(flows), ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
   await part('control socket', () => control.start(), () => control.stop())
   parts.add('new requests', () => service.close())
 
@@ -184,6 +193,12 @@ async function main(config: Config): Promise<void> {
   if (screen.hasKeys) console.log('Space, s or Esc stops everything that moves; q or Ctrl-C ends.')
   screen.start(hub)
   parts.add('screen', () => screen.stop())
+  // Last, so that nothing else waits for it.
+  if (flows && !parts.ending) {
+    flows.start()
+    parts.add('flows', () => flows.stop())
+    void flows.ready().then(({ url, startMs = 0, rssMB = 0 }) => { console.log(`✓ flows: ${url ?? ''} ready ${(startMs / 1000).toFixed(1)} s later, ${rssMB} MB`) })
+  }
 }
 
 /** The known utterance goes through the whole chain; prints its timeline. */
