@@ -29,9 +29,10 @@ export interface PipelineOptions extends SpeechModelOptions {
 export interface ExpectedAnswer {
   /** As that of sentences. */
   completeness(text: string): Completeness
-  /** Any words are an answer: the open vocabulary's count. Otherwise they do only where the commands' grammar has none. */
-  free: boolean
+  /** What may be said; nothing: any words, so that the open vocabulary counts. A recogniser of these alone hears short answers far better than that of the commands. */
+  phrases: readonly string[]
 }
+const isFree = (answer: ExpectedAnswer | undefined) => answer?.phrases.length === 0
 
 type Heard = Pick<UtteranceMessage, 'text' | 'how' | 'confidence' | 'free' | 'answer'>
 
@@ -120,6 +121,8 @@ export class SpeechPipeline {
   #answerUntilMs = -Infinity
   #answerForMs = 0
   #answer: ExpectedAnswer | undefined
+  /** Hears the answers of the last question; kept for one that may be answered alike. */
+  #answers: { phrases: string; recogniser: Recogniser } | undefined
   /** … because the wake word was said alone. */
   #woken: number | undefined
   #behindToldMs = -Infinity
@@ -184,10 +187,24 @@ export class SpeechPipeline {
   /** After a question: speech within `forMs` is a command without wake word, or the answer. While the box speaks, the time begins when it has ended. */
   expectAnswer(forMs: number, answer?: ExpectedAnswer): void {
     void this.#inTurn(async () => {
+      await this.#openAnswers(answer?.phrases ?? [])
       this.#answer = answer
       this.#answerForMs = forMs
       this.#answerUntilMs = this.#endMs + forMs
     })
+  }
+
+  async #openAnswers(phrases: readonly string[]): Promise<void> {
+    const known = phrasesFor(this.#engine, phrases)
+    const key = known.join('\n')
+    if (known.length === 0 || key === this.#answers?.phrases) return
+    // What is being said is no answer to a question that was asked just now.
+    if (this.#utterance?.answer) {
+      this.#utterance.answer = undefined
+      this.#o.emit({ kind: 'answering', on: false })
+    }
+    this.#answers?.recogniser.close()
+    this.#answers = { phrases: key, recogniser: await this.#engine.open({ kind: 'phrases', phrases: known, readings: READINGS }) }
   }
 
   /** While the box itself speaks, only "stop" counts. */
@@ -381,7 +398,7 @@ export class SpeechPipeline {
     }
     this.#utterance = u
     if (u.answer) {
-      u.openRunning = true
+      u.openRunning = isFree(u.answer)
       this.#o.emit({ kind: 'answering', on: true })
     }
     await this.#feed(u, this.#ring.slice(u.from))
@@ -392,6 +409,7 @@ export class SpeechPipeline {
     await this.#spot.accept(samples)
     if (u.is === 'command') await this.#command.accept(samples)
     if (u.openRunning) await (await this.#open()).accept(samples)
+    if (u.answer && !isFree(u.answer)) await this.#answers?.recogniser.accept(samples)
   }
 
   /** "Stop" is looked for at all times: in the streaming text, and at once when a short utterance falls silent. */
@@ -453,6 +471,7 @@ export class SpeechPipeline {
   async #redecode(u: Utterance): Promise<void> {
     const audio = this.#ring.slice(u.from)
     for (let i = 0; i < audio.length; i += 4096) await this.#command.accept(audio.subarray(i, i + 4096))
+    if (u.answer && !isFree(u.answer)) for (let i = 0; i < audio.length; i += 4096) await this.#answers?.recogniser.accept(audio.subarray(i, i + 4096))
   }
 
   /** Speech that had no wake word so far has ended: a last look. */
@@ -470,22 +489,24 @@ export class SpeechPipeline {
     const { endSilenceMs, maxSilenceMs } = this.#o
     const grammar = this.#grammar
     const length = this.#ring.end - u.from
-    if (u.lead === undefined && !u.answer?.free) {
+    if (u.lead === undefined && !u.answer) {
       const lead = leadOf(textAfterWakeWord(this.#command.partial()), grammar.freeTextLeads)
       if (lead !== undefined) await this.#startFree(u, lead)
     }
-    if (length > (u.lead === undefined && !u.answer?.free ? COMMAND_MAX_SAMPLES : FREE_MAX_SAMPLES) || silenceMs >= maxSilenceMs) return this.#finish(u, await this.#command.final())
+    if (length > (u.lead === undefined && !isFree(u.answer) ? COMMAND_MAX_SAMPLES : FREE_MAX_SAMPLES) || silenceMs >= maxSilenceMs) return this.#finish(u, await this.#command.final())
     const due = silenceMs >= endSilenceMs && u.triedSilenceMs < endSilenceMs ? endSilenceMs : silenceMs >= 2 * endSilenceMs && u.triedSilenceMs < 2 * endSilenceMs ? 2 * endSilenceMs : 0
     if (silenceMs === 0) u.triedSilenceMs = 0
-    if (due === 0 || u.lead !== undefined || u.answer?.free) return
+    if (due === 0 || u.lead !== undefined || isFree(u.answer)) return
     u.triedSilenceMs = due
     const transcript = await this.#command.final()
     const readings = [transcript.words, ...transcript.others ?? []].map((words) => textOf(this.#said(u, words)))
+    const answer = u.answer && await this.#answers?.recogniser.final()
+    if (answer && u.answer) readings.unshift(...[answer.words, ...answer.others ?? []].map(textOf).filter((text) => this.#isAnswer(u.answer!, text)))
     // Another reading is asked only where the best makes no sense: one that is shorter would always be complete.
     const text = readings.find((reading) => this.#completenessOf(u, reading) !== 'nothing') ?? readings[0]!
     const lead = leadOf(text, grammar.freeTextLeads)
     const completeness = lead !== undefined ? 'prefix' : text !== '' ? this.#completenessOf(u, text) : u.wakeMs === undefined ? 'nothing' : 'complete'
-    if (completeness === 'complete' || (completeness === 'extendable' && due > endSilenceMs)) return this.#finish(u, transcript)
+    if (completeness === 'complete' || (completeness === 'extendable' && due > endSilenceMs)) return this.#finish(u, transcript, answer)
     await this.#redecode(u)
     if (lead !== undefined) await this.#startFree(u, lead)
   }
@@ -507,7 +528,7 @@ export class SpeechPipeline {
     for (let i = 0; i < audio.length; i += 4096) await open.accept(audio.subarray(i, i + 4096))
   }
 
-  async #finish(u: Utterance, transcript: Transcript): Promise<void> {
+  async #finish(u: Utterance, transcript: Transcript, answer?: Transcript): Promise<void> {
     const endpointMs = this.#endMs
     const speechFrom = Math.max(u.onset, u.wakeEnd ?? 0)
     const said = this.#said(u, transcript.words)
@@ -515,7 +536,7 @@ export class SpeechPipeline {
     const spoken = readings.find(({ accepted }) => accepted) ?? readings[0]!
     let heard: Heard = { text: spoken.text, how: spoken.accepted ? 'command' : 'rejected', confidence: spoken.confidence }
     if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, said) ?? heard
-    else if (u.answer) heard = await this.#answerText(u, u.answer, heard, transcript)
+    else if (u.answer) heard = isFree(u.answer) ? await this.#freeAnswer(u, heard, transcript) : this.#shortAnswer(u, u.answer, heard, answer ?? await this.#answers?.recogniser.final())
     // A wake word with nothing behind it, or a sound that is no word.
     if (heard.text === '' && (said.length === 0 || u.speechEnd - speechFrom < 0.3 * SAMPLE_RATE_HZ)) {
       if (u.wakeMs !== undefined) {
@@ -552,20 +573,30 @@ export class SpeechPipeline {
     return { text: `${lead} ${textOf(free)}`, how: 'free', confidence: free.reduce((sum, w) => sum + w.confidence, 0) / free.length, free: { lead, fromMs: this.#msAt(u.from + leadEndS * SAMPLE_RATE_HZ) } }
   }
 
-  /** An answer: to a question for any text the words of the open vocabulary; otherwise these only where the grammar's are none. With the wake word it is a command. */
-  async #answerText(u: Utterance, answer: ExpectedAnswer, heard: Heard, transcript: Transcript): Promise<Heard> {
+  /** The answer to a question for any text. With the wake word it is a command. */
+  async #freeAnswer(u: Utterance, heard: Heard, transcript: Transcript): Promise<Heard> {
     const words = (await (await this.#open()).final()).words.filter((w) => w.word !== GARBAGE)
     u.openRunning = false
-    const accepted = heard.how === 'command'
+    const isCommand = heard.how === 'command'
     const isAddressed = transcript.words.find((w) => w.word !== GARBAGE)?.word === WAKE_WORD || words[0]?.word === WAKE_WORD
-    if (accepted && isAddressed) return heard
     const text = textOf(afterWakeWord(words))
-    const confidence = words.reduce((sum, w) => sum + w.confidence, 0) / Math.max(1, words.length)
-    if (answer.free) return text === '' ? heard : { text, how: 'free', confidence, free: { lead: '', fromMs: this.#msAt(u.onset) }, answer: accepted ? { inGrammar: heard.text } : {} }
-    const isAnswer = (said: string) => ['complete', 'extendable'].includes(answer.completeness(said))
-    if (!isAnswer(accepted ? heard.text : '') && isAnswer(text)) return { text, how: 'command', confidence, answer: {} }
-    return accepted ? { ...heard, answer: {} } : heard
+    if ((isCommand && isAddressed) || text === '') return heard
+    const confidence = words.reduce((sum, w) => sum + w.confidence, 0) / words.length
+    return { text, how: 'free', confidence, free: { lead: '', fromMs: this.#msAt(u.onset) }, answer: isCommand ? { inGrammar: heard.text } : {} }
   }
+
+  /** One of the answers that are expected, unless it was a command, and that more surely. */
+  #shortAnswer(u: Utterance, answer: ExpectedAnswer, heard: Heard, transcript: Transcript | undefined): Heard {
+    const speechS = (u.speechEnd - u.onset) / SAMPLE_RATE_HZ
+    const readings = [transcript?.words ?? [], ...transcript?.others ?? []].map((words) => judge(words, speechS, (text) => answer.completeness(text), this.#tuning))
+    const said = readings.find(({ accepted, text }) => accepted && this.#isAnswer(answer, text))
+    const isCommand = heard.how === 'command' && ['complete', 'extendable'].includes(this.#o.completeness(heard.text))
+    if (isCommand && (!said || heard.confidence >= said.confidence)) return this.#isAnswer(answer, heard.text) ? { ...heard, answer: {} } : heard
+    if (said) return { text: said.text, how: 'command', confidence: said.confidence, answer: {} }
+    return heard.how === 'command' && this.#isAnswer(answer, heard.text) ? { ...heard, answer: {} } : heard
+  }
+
+  #isAnswer(answer: ExpectedAnswer, text: string): boolean { return ['complete', 'extendable'].includes(answer.completeness(text)) }
 
   #expectNothing(): void {
     this.#answerUntilMs = -Infinity
@@ -580,6 +611,7 @@ export class SpeechPipeline {
     if (u) this.#lastEnd = u.speechEnd
     this.#spot.reset()
     this.#command.reset()
+    if (u?.answer) this.#answers?.recogniser.reset()
     if (u?.openRunning) void this.#open().then((open) => open.reset())
   }
 

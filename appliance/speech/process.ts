@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { systemClock } from '../contracts/clock.ts'
 import { MtorError, toMtorError } from '../contracts/errors.ts'
-import { answerCompleteness, Understander } from '../understand/index.ts'
+import { answerCompleteness, answerPhrases, Understander } from '../understand/index.ts'
 import { Capture, type CaptureState } from './capture/capture.ts'
 import { playThroughAlsa } from './capture/file-device.ts'
 import { FRAME_SAMPLES, SAMPLE_RATE_HZ } from './capture/framer.ts'
@@ -230,7 +230,7 @@ process.on('message', (message: ToSpeech) => {
     case 'silence': return speaker.silence()
     case 'expect-answer': {
       const { forMs, form } = message
-      return pipeline?.expectAnswer(forMs, form && { completeness: (text) => answerCompleteness(form, text), free: form.kind === 'text' })
+      return pipeline?.expectAnswer(forMs, form && { completeness: (text) => answerCompleteness(form, text), phrases: answerPhrases(form) })
     }
     case 'learn': {
       lesson = message

@@ -17,7 +17,7 @@ import { TemplateProblem } from './template.ts'
 
 export type { DeclaredProblem } from './declared-check.ts'
 export type { Completeness, Understanding } from './port.ts'
-export type { SpeechGrammar } from './grammar.ts'
+export { answerPhrases, type SpeechGrammar } from './grammar.ts'
 export { answerCompleteness, type AnswerForm } from './answers.ts'
 export { Asking, type Answer, type Asked } from './asking.ts'
 export { Dialogue, type DialogueAct } from './dialogue.ts'
