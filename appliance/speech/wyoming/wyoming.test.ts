@@ -140,7 +140,8 @@ test.serial('satellite: what the box does not understand goes to the server, and
   t.deepEqual([await server.next(), await server.next(), await server.next()], [{ detection: 'computer' }, { start: true, end: true, wake: 'computer' }, { heard: out }])
   t.deepEqual(await server.next(), { played: true })
   const heard = await heardIn(t, out)
-  t.is(heard, 'the weather is good and it is sunny in london', 'the wake word stays here')
+  t.regex(heard, /sunny in london$/)
+  t.notRegex(heard, /computer/, 'the wake word stays here')
   const said = (await event('wyoming.reply')).message
   t.is(said, 'It is sunny.')
   t.is((await event('wyoming.transcript')).message, 'what is the weather')
