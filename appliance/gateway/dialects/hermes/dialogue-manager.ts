@@ -71,14 +71,14 @@ export class DialogueManager {
     else this.#end(session, 'nominal')
   }
 
-  /** The wake word: a session of the box itself, unless one is open. */
-  woken(wakewordId: string): Session | undefined {
+  /** The wake word: a session of the box itself, unless one is open. @param tell is told the id of the session, before that begins */
+  woken(wakewordId: string, tell: (sessionId: string | null) => void): void {
     const before = this.#active
     if (before && before.client === undefined && before.timer !== undefined) this.#end(before, 'nominal')
-    if (this.#active) return undefined
+    if (this.#active) return tell(null)
     const session = newSession(randomUUID(), undefined, { wakewordId })
+    tell(session.id)
     this.#begin(session)
-    return session
   }
 
   /** The wake word was not followed by anything. */

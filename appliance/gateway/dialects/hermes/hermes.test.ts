@@ -50,6 +50,7 @@ test.serial('a spoken sentence is told as hot word, session, text, intent with s
   const client = await hermesClient(t, box.bench.port)
   box.speech('wake', undefined, { confidence: 0.9 })
   t.like(await client.next('HotwordDetected'), { topic: 'hermes/hotword/computer/detected', message: { modelId: 'computer', siteId: 'default' } })
+  await client.next('DialogueSessionStarted')
   box.speech('heard', 'drive forward two metres', { how: 'command', confidence: 0.93, tookMs: 310 })
   const { message: text } = await client.next('AsrTextCaptured')
   t.like(text, { text: 'drive forward two metres', likelihood: 0.93, seconds: 0.31, wakewordId: 'computer' })

@@ -108,7 +108,7 @@ export class Hermes {
     if (component !== 'speech') return
     const confidence = Number(data.confidence ?? 0), tookMs = Number(data.tookMs ?? 0)
     switch (name) {
-      case 'wake': return this.#detected(this.#o.wakeWord, this.#manager.woken(levelOf(this.#o.wakeWord))?.id)
+      case 'wake': return this.#manager.woken(levelOf(this.#o.wakeWord), (sessionId) => this.#detected(this.#o.wakeWord, sessionId))
       case 'keyword': return this.#detected(String(data.word))
       case 'wake.timeout': return this.#manager.silence()
       case 'heard':
@@ -127,9 +127,9 @@ export class Hermes {
     this.#manager.heard(heard, sessionId)
   }
 
-  #detected(word: string, sessionId?: string) {
+  #detected(word: string, sessionId: string | null = null) {
     const modelId = levelOf(word)
-    this.#publish(TOPICS.detected(modelId), { modelId, modelVersion: '', modelType: 'universal', siteId: this.#o.siteId, sessionId: sessionId ?? null, sendAudioCaptured: null, lang: null })
+    this.#publish(TOPICS.detected(modelId), { modelId, modelVersion: '', modelType: 'universal', siteId: this.#o.siteId, sessionId, sendAudioCaptured: null, lang: null })
   }
 }
 

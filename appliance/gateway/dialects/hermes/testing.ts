@@ -9,6 +9,8 @@ import { pythonWith } from '../python.ts'
 /** For Python 3.11 and later. */
 const RHASSPY_HERMES = ['rhasspy-hermes==0.6.2', 'paho-mqtt==1.5.0', 'setuptools==65.5.0', 'dataclasses-json==0.5.6', 'marshmallow==3.26.2', 'marshmallow-enum==1.5.1', 'mypy_extensions==1.2.0', 'typing-inspect==0.9.0', 'typing_extensions==4.16.0', 'packaging==26.4']
 
+const PATIENCE_MS = 40_000
+
 export interface HermesMessage { type: string; topic: string; message: Record<string, any> }
 
 /** A real Hermes client of another's making, which keeps every message that its classes can read. */
@@ -27,11 +29,13 @@ export async function hermesClient(t: ExecutionContext, port: number) {
     else unreadable = JSON.stringify(said)
     look()
   })
-  const until = <T>(find: () => T | undefined) => new Promise<T>((resolve, reject) => {
+  const until = <T>(what: string, find: () => T | undefined) => new Promise<T>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new MtorError('DEADLINE', `no ${what} within ${PATIENCE_MS} ms, but ${JSON.stringify(got)}`)), PATIENCE_MS)
+    const end = (settle: () => void) => { clearTimeout(timer); look = () => {}; settle() }
     look = () => {
+      if (unreadable !== undefined) return end(() => reject(new MtorError('MALFORMED', `a Hermes client cannot read ${unreadable}`)))
       const found = find()
-      if (unreadable !== undefined) reject(new MtorError('MALFORMED', `a Hermes client cannot read ${unreadable}`))
-      else if (found !== undefined) resolve(found)
+      if (found !== undefined) end(() => resolve(found))
     }
     look()
   })
@@ -39,10 +43,10 @@ export async function hermesClient(t: ExecutionContext, port: number) {
     child.stdin.end(`${JSON.stringify({ end: true })}\n`)
     await exited
   })
-  await until(() => isReady || undefined)
+  await until('connection', () => isReady || undefined)
   return {
     send(type: string, fields: Record<string, unknown> = {}) { child.stdin.write(`${JSON.stringify({ send: type, with: fields })}\n`) },
     /** The next message of that class; what came before it is passed over. Rejects once anything came that no class can read. */
-    next: (type: string) => until(() => { const at = got.findIndex((each) => each.type === type); return at < 0 ? undefined : got.splice(0, at + 1).at(-1)! }),
+    next: (type: string) => until(type, () => { const at = got.findIndex((each) => each.type === type); return at < 0 ? undefined : got.splice(0, at + 1).at(-1)! }),
   }
 }
