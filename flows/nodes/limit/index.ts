@@ -8,7 +8,7 @@ import { submitting } from '../../lib/submitting.ts'
 import { errorOf } from '../../lib/submitter.ts'
 
 interface Config extends RealmUser, Omit<Source, 'source'> {
-  source?: 'input' | 'device' | 'node'
+  source?: 'input' | 'device' | 'node' | 'app'
   property?: string
   above?: number | string; below?: number | string; hysteresis?: number | string; count?: number | string
   rearm?: LimitOptions['rearm']; rearmS?: number | string

@@ -4,7 +4,7 @@ import type { Red, RedNode } from '../../lib/red.ts'
 
 interface Config extends RealmUser, Source { property?: string; emit?: 'change' | 'every' }
 
-/** Sends values of a device's state or of a node's telemetry. */
+/** Sends values of a device's state, of a node's telemetry, or of what others publish below `app/`. */
 export default function register(RED: Red): void {
   RED.nodes.registerType('mtor-telemetry-in', function (this: RedNode, config: Config) {
     RED.nodes.createNode(this, config)
