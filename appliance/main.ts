@@ -37,6 +37,7 @@ import { firstLight, knownUtterance } from './speech/first-light.ts'
 import { SpeechHost } from './speech/host.ts'
 import { makeLessons } from './speech/lessons.ts'
 import { synthesise } from './speech/speak/index.ts'
+import { handleText } from './speech/wyoming/handle.ts'
 import { Thinking } from './thinking.ts'
 import { Asking, Dialogue, Understander } from './understand/index.ts'
 
@@ -83,7 +84,9 @@ async function main(config: Config): Promise<void> {
   let conversation: Conversation | undefined
   let thinking: Thinking | undefined
   const sequenceNames = Object.keys(config.sequences)
-  const host = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, models: { modelsDir: config.inference.modelsDir, ...(config.inference.copyDir === undefined ? {} : { copyDir: config.inference.copyDir }) }, clock, hub, onMessage: (message) => conversation?.onSpeech(message), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false) }) : undefined
+  const host = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, models: { modelsDir: config.inference.modelsDir, ...(config.inference.copyDir === undefined ? {} : { copyDir: config.inference.copyDir }) }, clock, hub, onMessage: (message) => conversation?.onSpeech(message), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false),
+    wyoming: { ...config.dialects.wyoming, node: config.node, version }, handle: async (text) => conversation ? handleText(text, { conversation, clock }) : { ok: false, text: '' } }) : undefined
+  if (!host && config.dialects.wyoming.enabled) hub.system({ severity: 'warning', component: 'speech', name: 'wyoming.failed', code: 'SPEECH_DOWN', message: 'Wyoming is on, but speech is off: the port is not opened' })
   await host?.start()
   parts.add('speech', () => host?.stop())
 
