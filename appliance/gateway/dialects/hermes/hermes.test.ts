@@ -168,6 +168,18 @@ for (const [code, reason] of [['CANCELLED', 'abortedByUser'], ['STOPPED', 'abort
   t.is((await client.next('DialogueSessionEnded')).message.termination.reason, reason)
 })
 
+test.serial('a command that is said instead of an answer is told as an intent outside the session, which the box ends', async (t) => {
+  const box = await start(t)
+  const client = await hermesClient(t, box.bench.port)
+  client.send('DialogueStartSession', { init: { can_be_enqueued: true, text: 'Well?' } })
+  const question = await box.asked()
+  box.speech('heard', 'lights on', { how: 'command', confidence: 0.9, tookMs: 100 })
+  box.bench.hub.intent({ id: uuidv7(), type: 'light.set', state: 'accepted', source: { kind: 'voice', node: 'base' }, data: { slots: { on: true } } })
+  question.end({ state: 'failed', code: 'CANCELLED' })
+  t.like((await client.next('NluIntent')).message, { input: 'lights on', intent: { intentName: 'light.set' }, sessionId: null, asrConfidence: 0.9 })
+  t.is((await client.next('DialogueSessionEnded')).message.termination.reason, 'abortedByUser')
+})
+
 test.serial('a client that neither goes on nor ends a session loses it; ending one while its question is out ends the question', async (t) => {
   const box = await start(t)
   const client = await hermesClient(t, box.bench.port)

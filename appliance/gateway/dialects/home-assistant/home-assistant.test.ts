@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import mqtt from 'mqtt'
 import { Appliance } from '../../../../hil-tests/resources/appliance.ts'
-import { inbox, json, startBus, topics } from '../../../bus/testing.ts'
+import { envelope, inbox, json, startBus, topics } from '../../../bus/testing.ts'
 import { ManualClock } from '../../../contracts/clock.ts'
 import { MtorError } from '../../../contracts/errors.ts'
 import type { RoverState } from '../../../contracts/telemetry.ts'
@@ -91,6 +91,24 @@ test('what the ears hear is told: the last sentence, and words as events', async
   bench.hub.system({ severity: 'info', component: 'speech', name: 'heard', message: 'not in the grammar: hm', data: { how: 'rejected' } })
   bench.hub.system({ severity: 'info', component: 'speech', name: 'heard', message: 'lights on', data: { how: 'command' } })
   t.is((await got.next()).payload.toString(), 'lights on')
+})
+
+test('a command is submitted as who sent it: the connection says so, not the message', async (t) => {
+  const bench = await startBus(t, { anonymousRole: 'device' }, { foreign: ['homeassistant/#'] })
+  const { promise, resolve } = Promise.withResolvers<unknown>()
+  const never = () => { throw new MtorError('INTERNAL', 'nothing is asked for here') }
+  const home = new HomeAssistant({
+    hub: bench.hub, clock: new ManualClock(), topics, bus: bench.bus, enabled: true, about, conversation: { hear: never }, understander: { match: never }, expectAnswer: never,
+    values: { read: async () => undefined, put: async () => {} },
+    service: { envelope: (type, slots, source) => ({ ...envelope(bench.hub), v: 1, type, slots, source: { ...source, node: 'base' } }), run: async ({ type, slots, source }, identity) => { resolve({ type, slots, source, identity }); throw new MtorError('UNAUTHORISED', 'a device may not') } },
+  })
+  t.teardown(() => home.stop())
+  await home.prepare()
+  await home.start()
+  const answers = await inbox(await bench.client(), homeTopics(topics, 'base').answer)
+  await (await bench.client({ clientId: 'lamp' })).publishAsync(homeTopics(topics, 'base').command('rover-lights'), 'ON')
+  t.deepEqual(await promise, { type: 'light.set', slots: { on: true }, source: { kind: 'mqtt', operator: 'lamp', node: 'base' }, identity: { client: 'lamp', role: 'device', kind: 'mqtt' } })
+  t.is((await answers.next()).payload.toString(), 'You are not allowed to do that.')
 })
 
 test.serial('Home Assistant uses a running box: lights, mode, a typed command, and the stop; what is not allowed is answered with the reason', async (t) => {
