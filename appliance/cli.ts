@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { addFlowsCommands } from './cli/flows.ts'
 import { addInferenceCommands } from './cli/inference.ts'
 import { addLearnCommands } from './cli/learn.ts'
 import { addModelsCommands } from './cli/models.ts'
@@ -130,6 +131,7 @@ program.command('journal').argument('[id]', 'one intent by its id').description(
   })
 
 const context: CliContext = { config, client, json, print, interrupted }
+addFlowsCommands(program, context)
 addInferenceCommands(program, context)
 addModelsCommands(program, context)
 addLearnCommands(program, context)

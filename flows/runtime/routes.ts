@@ -6,12 +6,17 @@ import type { FlowsHost } from './host.ts'
 
 const CLI = 'cli'
 
-/** The routes of flows on the control socket. @param flows undefined: they are switched off in the configuration */
-export function flowRoutes(flows: FlowsHost | undefined): Record<string, ControlRoute> {
+/**
+ * The routes of flows on the control socket.
+ * @param flows undefined: they are switched off in the configuration
+ * @param declared intent types that handlers other than these flows declare
+ */
+export function flowRoutes(flows: FlowsHost | undefined, declared: () => readonly string[] = () => []): Record<string, ControlRoute> {
   const host = (): FlowsHost => flows ?? fail('FLOWS_DOWN', 'flows are switched off in the configuration', 'Set flows.enabled to true and start again.')
   return {
     'GET /flows': async () => flows?.status() ?? { state: 'off' },
-    'GET /flows/types': async () => host().types,
+    // What there is beside the flows themselves: for lint.
+    'GET /flows/known': async () => ({ types: host().types, declared: declared() }),
     'GET /flows/deploys': async () => host().deploys.store.list(),
     'GET /flows/deploys/:n': async ({ params }) => {
       const { credentials: _, ...deploy } = await host().deploys.read(numberOf(params['n'], host()))
