@@ -182,7 +182,7 @@ async function main(config: Config): Promise<void> {
   const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => ({ ...minds.summary(), flows: flows?.status() ?? { state: 'off' } }) })
   status.start()
   parts.add('status', () => status.stop())
-  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...flowRoutes(flows), ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
+  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...flowRoutes(flows, () => handlers.declared().flatMap(({ client, intent }) => client.startsWith(`flows-${config.node}`) ? [] : [intent.type])), ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
   await part('control socket', () => control.start(), () => control.stop())
   parts.add('new requests', () => service.close())
 
