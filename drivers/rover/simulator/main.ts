@@ -111,6 +111,7 @@ async function main(): Promise<void> {
         motion.batteryFraction = command.batteryFraction ?? motion.batteryFraction
         motion.sagVPerW = command.sagVPerW ?? motion.sagVPerW
         break
+      case 'temperature': motion.temperatureC = command.temperatureC; break
       case 'unplug':
         clearTimeout(replug)
         if (pty.plugged) log('unplug')
