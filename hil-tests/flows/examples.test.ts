@@ -50,7 +50,7 @@ test.serial('FLOW-102 "stop" while it patrols: the wheels halt, no further step 
   t.true(flows.said.includes('Stopped.'))
 })
 
-test.serial('FLOW-103 "cancel" while it patrols: the side under way ends, and no further step is driven', async (t) => {
+test.serial('FLOW-103 "cancel" while it patrols: the step under way is cut off, and no further one is driven', async (t) => {
   const from = flows.facts.length
   const patrol = flows.say('computer. patrol a square with sides of five metres')
   await flows.until('it drives', () => flows.facts.slice(from).find(({ fact }) => fact === 'motion.start'))
@@ -58,6 +58,7 @@ test.serial('FLOW-103 "cancel" while it patrols: the side under way ends, and no
   t.like((await patrol).find(({ type, state }) => type === 'patrol.square' && state === 'aborted'), { code: 'CANCELLED' })
   const halted = await flows.until('the wheels stand still', () => flows.facts.slice(from).findLastIndex(({ fact }) => fact === 'motion.standstill') + 1 || undefined)
   await new Promise((done) => setTimeout(done, 1500))
+  t.is(flows.facts.slice(from).findLast(({ fact }) => fact === 'done')?.outcome, 'stopped')
   t.deepEqual(flows.executed(from + halted), [])
 })
 

@@ -51,6 +51,8 @@ export default function register(RED: Red): void {
     }
 
     const off = source !== 'input' && to ? packetsOf(to.realm, { ...config, source }, ({ of, values }) => {
+      // What a lost device said last is no reading.
+      if (source === 'device' && values.connected === false) return
       const msg: Message = { topic: of, state: values }
       take(of, valueAt(RED, values, config.property), msg).catch((error: unknown) => this.error(toMtorError(error), msg))
     }) : undefined
