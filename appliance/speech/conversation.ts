@@ -14,7 +14,7 @@ export type Turn =
   | { kind: 'understood'; type: string; slots: Record<string, unknown> }
   | { kind: 'receipt'; receipt: Receipt }
   | { kind: 'event'; event: IntentEvent }
-  /** The box asks or refuses; `expects` says what it waits for. `answers`: it answered the question of a program. */
+  /** The box asks or refuses; `expects` says what it waits for. `answers`: it was for the question of a program, which speaks for itself. */
   | { kind: 'say'; say: string; code?: string; expects?: string; answers?: true }
 
 /** Times of one spoken request, CLOCK_MONOTONIC ms, in the order they happen. */
@@ -84,7 +84,7 @@ export class Conversation {
   async *hear(session: string, text: string, identity: Identity, options: { spoken: boolean; signal?: AbortSignal; /** See Dialogue.hear. */ answer?: UtteranceMessage['answer'] }): AsyncGenerator<Turn> {
     const { dialogue, service } = this.#o
     const act = await dialogue.hear(session, text, { spoken: options.spoken, answer: options.answer })
-    if (act.act === 'answered') return yield { kind: 'say', say: act.say, answers: true }
+    if (act.act === 'answered') return yield { kind: 'say', say: act.say, answers: true, ...(act.code ? { code: act.code } : {}) }
     if (act.act !== 'submit') {
       this.#lastSaid = act.say
       yield { kind: 'say', say: act.say, ...(act.act === 'refuse' ? { code: act.code } : {}), ...(act.act === 'ask' ? { expects: act.expects } : {}) }
@@ -171,6 +171,7 @@ export class Conversation {
     if (message.how === 'rejected') {
       voice?.earcon('refused')
       if (message.answer) this.#o.asking?.miss('voice', message.text)
+      await this.#o.asking?.saying
       hub.system({ severity: 'info', component: 'speech', name: 'refused', code: 'NOT_UNDERSTOOD', message: message.text })
       return
     }
@@ -193,8 +194,8 @@ export class Conversation {
           hub.system({ severity: 'debug', component: 'speech', name: 'timeline', data: { id: event.id, type: event.type, state: event.state, text: message.text, ...timeline } })
         }
       } else if (turn.answers) {
-        voice?.earcon('understood')
-        return
+        voice?.earcon(turn.code ? 'refused' : 'understood')
+        return this.#o.asking?.saying
       } else {
         if (turn.code) voice?.earcon('refused')
         await this.#say(turn.say)

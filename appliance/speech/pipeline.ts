@@ -58,6 +58,7 @@ const IDLE_RENEW_SAMPLES = 10 * SAMPLE_RATE_HZ
 /** Nothing said to the box is longer. */
 const COMMAND_MAX_SAMPLES = 12 * SAMPLE_RATE_HZ
 const FREE_MAX_SAMPLES = 60 * SAMPLE_RATE_HZ
+const ANSWER_MIN_SAMPLES = 0.6 * SAMPLE_RATE_HZ
 /** A sentence is chosen among this many readings of a command. */
 const READINGS = 8
 /** Falling behind by this much is told, and again after a while. */
@@ -184,13 +185,13 @@ export class SpeechPipeline {
     return this.#inTurn(() => this.#take(copy, endMs, arrivedMs))
   }
 
-  /** After a question: speech within `forMs` is a command without wake word, or the answer. While the box speaks, the time begins when it has ended. */
-  expectAnswer(forMs: number, answer?: ExpectedAnswer): void {
+  /** After a question: speech within `forMs` is a command without wake word, or the answer. While the box speaks, the time begins when it has ended. `atMs`: the present, for where no sound comes in that would tell it. */
+  expectAnswer(forMs: number, answer?: ExpectedAnswer, atMs = -Infinity): void {
     void this.#inTurn(async () => {
       await this.#openAnswers(answer?.phrases ?? [])
       this.#answer = answer
       this.#answerForMs = forMs
-      this.#answerUntilMs = this.#endMs + forMs
+      this.#answerUntilMs = Math.max(this.#endMs, atMs) + forMs
     })
   }
 
@@ -208,14 +209,14 @@ export class SpeechPipeline {
   }
 
   /** While the box itself speaks, only "stop" counts. */
-  setSpeaking(on: boolean): void {
+  setSpeaking(on: boolean, atMs = -Infinity): void {
     void this.#inTurn(async () => {
       if (on === this.#speaking) return
       this.#speaking = on
       if (on && this.#utterance?.is === 'open') this.#utterance.is = 'other'
       if (on) return
       this.#cut = true
-      if (this.#answerUntilMs > this.#endMs) this.#answerUntilMs = this.#endMs + this.#answerForMs
+      if (this.#answerUntilMs > this.#endMs) this.#answerUntilMs = Math.max(this.#endMs, atMs) + this.#answerForMs
     })
   }
 
@@ -538,7 +539,9 @@ export class SpeechPipeline {
     if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, said) ?? heard
     else if (u.answer) heard = isFree(u.answer) ? await this.#freeAnswer(u, heard, transcript) : this.#shortAnswer(u, u.answer, heard, answer ?? await this.#answers?.recogniser.final())
     // A wake word with nothing behind it, or a sound that is no word.
-    if (heard.text === '' && (said.length === 0 || u.speechEnd - speechFrom < 0.3 * SAMPLE_RATE_HZ)) {
+    // Where an answer is expected, speech of which nothing was made out is one that was not understood.
+    const isWordless = said.length === 0 && !(u.answer && u.speechEnd - speechFrom >= ANSWER_MIN_SAMPLES)
+    if (heard.text === '' && (isWordless || u.speechEnd - speechFrom < 0.3 * SAMPLE_RATE_HZ)) {
       if (u.wakeMs !== undefined) {
         this.#woken = u.wakeMs
         this.#answer = undefined

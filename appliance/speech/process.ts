@@ -175,7 +175,7 @@ const speaker = new Speaker({
     if (requestId > 0) send({ kind: 'speaking', requestId, state, atMs: clock.monoMs(), message })
     else if (state !== 'started') wyoming?.played(-requestId)
   },
-  onSpeaking: (speaking) => pipeline?.setSpeaking(speaking),
+  onSpeaking: (speaking) => pipeline?.setSpeaking(speaking, clock.monoMs()),
   onError: (error) => trouble(`earcon: ${error.message}`),
 })
 
@@ -230,7 +230,7 @@ process.on('message', (message: ToSpeech) => {
     case 'silence': return speaker.silence()
     case 'expect-answer': {
       const { forMs, form } = message
-      return pipeline?.expectAnswer(forMs, form && { completeness: (text) => answerCompleteness(form, text), phrases: answerPhrases(form) })
+      return pipeline?.expectAnswer(forMs, form && { completeness: (text) => answerCompleteness(form, text), phrases: answerPhrases(form) }, clock.monoMs())
     }
     case 'learn': {
       lesson = message

@@ -48,6 +48,8 @@ export class Asking {
   #open: Open | undefined
   /** Answers that are being said or made out just now: no time runs out meanwhile. */
   #hearing = 0
+  /** Resolves once what is being asked again was said. */
+  saying: Promise<void> = Promise.resolve()
 
   constructor(options: AskingOptions) { this.#o = options }
 
@@ -97,7 +99,7 @@ export class Asking {
     if (++open.misses < MOST_MISSES) {
       if (session !== 'voice') return { act: 'ask', say, expects: 'answer' }
       void this.#say(open, say)
-      return { act: 'answered', say }
+      return { act: 'answered', say, code: 'NOT_UNDERSTOOD' }
     }
     const code = kind === 'confirm' ? 'NOT_CONFIRMED' : 'NOT_UNDERSTOOD'
     if (kind === 'confirm') open.settled.resolve({ answer: false, text })

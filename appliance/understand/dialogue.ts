@@ -13,8 +13,8 @@ export type DialogueAct =
   | { act: 'submit'; type: string; slots: Record<string, unknown> }
   /** `expects` 'answer': to a question of a program, asked once more. */
   | { act: 'ask'; say: string; expects: 'slot' | 'confirm' | 'choice' | 'answer' }
-  /** It was for a question of a program, which deals with it; `say` is for who typed it. */
-  | { act: 'answered'; say: string }
+  /** It was for a question of a program, which says itself what is to be said; `say` is for who typed it, `code`: it was no answer. */
+  | { act: 'answered'; say: string; code?: Code }
   | { act: 'refuse'; code: Code; say: string }
   | { act: 'cancelled'; say: string }
 

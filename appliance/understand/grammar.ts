@@ -116,7 +116,7 @@ export function declaredGrammar(catalogue: Catalogue, answers: readonly string[]
 
 /** What may be answered to a question, for a recogniser of its own; nothing where any words may. */
 export function answerPhrases({ kind, values = [] }: AnswerForm): string[] {
-  const forms = isQuantity(kind) ? [...valuesOf(kind), ...NUMBERS] : kind === 'choice' ? values.flatMap((value) => [inWords(value), `the ${inWords(value)}`]) : kind === 'text' ? [] : [...AGREES, ...DECLINES]
+  const forms = isQuantity(kind) ? [...valuesOf(kind), ...NUMBERS] : kind === 'choice' ? values.map(inWords).flatMap((value) => [value, `the ${value}`, `the ${value} one please`, `${value} please`]) : kind === 'text' ? [] : [...AGREES, ...DECLINES]
   return forms.length === 0 ? [] : [...new Set([...forms, 'cancel', 'stop'])]
 }
 
