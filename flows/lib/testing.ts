@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { createRequire } from 'node:module'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import type { ExecutionContext } from 'ava'
 import { startBus, topics, type Bench } from '../../appliance/bus/testing.ts'
 import { systemClock } from '../../appliance/contracts/clock.ts'
@@ -28,6 +30,8 @@ interface Helper {
 export interface FlowBench extends Bench {
   helper: Helper
   handlers: Handlers
+  /** The config node of this bench, as a flow has it. */
+  realmConfig: NodeConfig
   /** What is wrong with declared sentences, as the test wants it. */
   problems: DeclarationProblem[]
   learned: { declares: readonly DeclaredIntent[]; answers: readonly string[] }[]
@@ -81,12 +85,14 @@ export async function startFlows(t: ExecutionContext): Promise<FlowBench> {
   })
   const { hooks } = require('@node-red/util') as { hooks: Red['hooks'] }
   return {
-    ...bench, helper, handlers, problems, learned,
+    ...bench, helper, handlers, problems, learned, realmConfig: realmConfig(bench.port),
     load: async (nodes, flow, credentials) => {
       isLoaded = true
       // The helper's runtime has no hooks; Node-RED has these.
       const withHooks = (node: (red: Red) => void) => (red: Red) => { (red as { hooks?: Red['hooks'] }).hooks = hooks; return node(red) }
-      await helper.load([realmNode, ...nodes].map(withHooks), [realmConfig(bench.port), ...flow], credentials)
+      // What has no place on a tab is a config node to Node-RED.
+      const placed = flow.map((node) => node.type === 'tab' || node.type === 'mtor-realm' ? node : { x: 1, y: 1, ...node })
+      await helper.load([realmNode, ...nodes].map(withHooks), [realmConfig(bench.port), ...placed], credentials)
     },
     next: (id) => new Promise((resolve) => { const node = helper.getNode(id); const take = ((msg: Message) => { node.removeListener('input', take as Listener); resolve(msg) }); node.on('input', take as Listener) }),
     status: (id, fits) => new Promise((resolve) => {
@@ -99,4 +105,21 @@ export async function startFlows(t: ExecutionContext): Promise<FlowBench> {
     },
     onSubmit: (take) => { answer = take },
   }
+}
+
+/** A cable to the bus that can be pulled: every connection through it breaks, new ones are let through again at once. */
+export async function cableTo(t: ExecutionContext, port: number): Promise<{ port: number; pull(): void }> {
+  const sockets = new Set<Socket>()
+  const server = createServer((near) => {
+    const far = connect({ host: '127.0.0.1', port, noDelay: true })
+    for (const [socket, other] of [[near, far], [far, near]] as const) {
+      sockets.add(socket)
+      socket.on('error', () => {}).on('close', () => { sockets.delete(socket); other.destroy() }).pipe(other)
+    }
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const pull = () => { for (const socket of sockets) socket.destroy() }
+  t.teardown(() => { pull(); server.close() })
+  return { port: (server.address() as AddressInfo).port, pull }
 }
