@@ -134,7 +134,7 @@ export class Handlers {
     if (JSON.stringify(known) !== JSON.stringify(before)) {
       await this.#o.values.put(KEY + client, known)
       this.#known.set(client, known)
-      unknownWords = JSON.stringify([known.declares, known.answers]) === JSON.stringify([before?.declares, before?.answers]) ? [] : (await this.#apply()).unknownWords
+      unknownWords = JSON.stringify([known.declares, known.answers]) === JSON.stringify([before?.declares ?? [], before?.answers ?? []]) ? [] : (await this.#apply()).unknownWords
     }
     this.#changed()
     this.#receipt(client, { accepted: true, problems, ...(unknownWords.length > 0 ? { unknownWords: [...unknownWords] } : {}) })
