@@ -54,6 +54,16 @@ test.serial('words that no dictionary has are told', async (t) => {
   t.deepEqual((await learn([airlock, { ...airlock, type: 'x.y', sentences: ['frobnicate the (airlock|zorkmid)'] }])).unknownWords, ['frobnicate', 'zorkmid'])
 })
 
+test.serial('free words of a declared sentence are heard, also where our own sentences begin alike, and those are not kept waiting', async (t) => {
+  const text: DeclaredIntent['slots'][number] = { name: 'place', kind: 'words', required: true }
+  await learn([{ ...airlock, type: 'go.to', sentences: ['go to {place}'], slots: [text] }, { ...airlock, type: 'crew.tell', sentences: ['announce {news...}'], slots: [{ ...text, name: 'news', kind: 'text' }] }])
+  t.like((await hear(await say('computer, announce the coffee machine is broken', 'flite:slt')))[0], { text: 'announce the coffee machine is broken', how: 'free' })
+  t.like((await hear(await say('computer, go to the old library', 'flite:slt')))[0], { text: 'go to the old library', how: 'free' })
+  const [own] = await hear(await say('computer, go to safe mode', 'flite:slt'))
+  t.like(own, { text: 'go to safe mode', how: 'command' })
+  t.true(own!.timeline.endpointMs - own!.timeline.speechEndMs < 300, 'ended by the short silence')
+})
+
 test.serial('a lesson in the midst of a command waits for its end; in the midst of other talk it does not', async (t) => {
   await learn([])
   const command = concatenate([silence(0.4), await say('computer, turn left ninety degrees')])

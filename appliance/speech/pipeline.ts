@@ -252,7 +252,7 @@ export class SpeechPipeline {
    */
   async learn(more: CommandGrammar): Promise<{ unknownWords: string[]; tookMs: number }> {
     const { phrases, words, freeTextLeads, usual = [] } = this.#o.grammar
-    const grammar = { phrases: [...phrases, ...more.phrases], words: [...words, ...more.words], freeTextLeads: [...freeTextLeads, ...more.freeTextLeads], usual: [...usual, ...more.usual ?? []] }
+    const grammar = { phrases: [...phrases, ...more.phrases], words: [...words, ...more.words], freeTextLeads: [...freeTextLeads, ...more.freeTextLeads], lateLeads: more.lateLeads ?? [], usual: [...usual, ...more.usual ?? []] }
     const done = Promise.withResolvers<{ tookMs: number }>()
     await this.#inTurn(async () => {
       this.#lesson?.done.resolve({ tookMs: 0 })
@@ -505,8 +505,9 @@ export class SpeechPipeline {
     if (answer && u.answer) readings.unshift(...[answer.words, ...answer.others ?? []].map(textOf).filter((text) => this.#isAnswer(u.answer!, text)))
     // Another reading is asked only where the best makes no sense: one that is shorter would always be complete.
     const text = readings.find((reading) => this.#completenessOf(u, reading) !== 'nothing') ?? readings[0]!
-    const lead = leadOf(text, grammar.freeTextLeads)
-    const completeness = lead !== undefined ? 'prefix' : text !== '' ? this.#completenessOf(u, text) : u.wakeMs === undefined ? 'nothing' : 'complete'
+    const known = text !== '' ? this.#completenessOf(u, text) : u.wakeMs === undefined ? 'nothing' : 'complete'
+    const lead = leadOf(text, grammar.freeTextLeads) ?? (known === 'complete' ? undefined : leadOf(text, grammar.lateLeads ?? []))
+    const completeness = lead !== undefined ? 'prefix' : known
     if (completeness === 'complete' || (completeness === 'extendable' && due > endSilenceMs)) return this.#finish(u, transcript, answer)
     await this.#redecode(u)
     if (lead !== undefined) await this.#startFree(u, lead)
@@ -532,11 +533,12 @@ export class SpeechPipeline {
   async #finish(u: Utterance, transcript: Transcript, answer?: Transcript): Promise<void> {
     const endpointMs = this.#endMs
     const speechFrom = Math.max(u.onset, u.wakeEnd ?? 0)
-    const said = this.#said(u, transcript.words)
-    const readings = [said, ...(transcript.others ?? []).map((words) => this.#said(u, words))].map((words) => judge(words, (u.speechEnd - speechFrom) / SAMPLE_RATE_HZ, (text) => this.#completenessOf(u, text), this.#tuning))
+    const all = [transcript.words, ...transcript.others ?? []].map((words) => this.#said(u, words))
+    const said = all[0]!
+    const readings = all.map((words) => judge(words, (u.speechEnd - speechFrom) / SAMPLE_RATE_HZ, (text) => this.#completenessOf(u, text), this.#tuning))
     const spoken = readings.find(({ accepted }) => accepted) ?? readings[0]!
     let heard: Heard = { text: spoken.text, how: spoken.accepted ? 'command' : 'rejected', confidence: spoken.confidence }
-    if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, said) ?? heard
+    if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, all) ?? heard
     else if (u.answer) heard = isFree(u.answer) ? await this.#freeAnswer(u, heard, transcript) : this.#shortAnswer(u, u.answer, heard, answer ?? await this.#answers?.recogniser.final())
     // A wake word with nothing behind it, or a sound that is no word.
     // Where an answer is expected, speech of which nothing was made out is one that was not understood.
@@ -564,12 +566,12 @@ export class SpeechPipeline {
   }
 
   /** What follows the lead, in the open vocabulary. */
-  async #freeText(u: Utterance, lead: string, said: readonly Word[]): Promise<Heard | undefined> {
+  async #freeText(u: Utterance, lead: string, readings: readonly Word[][]): Promise<Heard | undefined> {
     const leadWords = lead.split(' ').length
-    const real = said.filter((w) => w.word !== GARBAGE)
+    const real = readings.map((said) => said.filter((w) => w.word !== GARBAGE)).find((said) => leadOf(textOf(said), [lead]) !== undefined)
     const { words } = await (await this.#open()).final()
     u.openRunning = false
-    if (leadOf(real.map((w) => w.word).join(' '), [lead]) === undefined) return undefined
+    if (!real) return undefined
     const leadEndS = real[leadWords - 1]!.endS
     const free = words.filter((w) => (w.startS + w.endS) / 2 > leadEndS)
     if (free.length === 0) return undefined

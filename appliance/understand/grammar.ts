@@ -14,6 +14,8 @@ export interface SpeechGrammar {
   words: string[]
   /** Beginnings after which anything may be said: what follows is decoded with an open vocabulary. */
   freeTextLeads: string[]
+  /** The same, where other sentences go on from there too: only once what was said is none of these. */
+  lateLeads?: string[]
   /** Sentences as people say them (the tests of the intent files), in words of the grammar: likelier than what templates merely allow. */
   usual: string[]
 }
@@ -109,9 +111,10 @@ export function speechGrammar(catalogue: Catalogue): SpeechGrammar {
 }
 
 /** What declared types add to it: their sentences, the values of their choices, and words expected as answers; at most 4,000 phrases. */
-export function declaredGrammar(catalogue: Catalogue, answers: readonly string[]): SpeechGrammar {
+export function declaredGrammar(catalogue: Catalogue, answers: readonly string[], goesOn: (lead: string) => boolean): SpeechGrammar {
   const choices = [...catalogue.slots.values()].flatMap((slots) => [...slots.values()]).flatMap(({ values: each = [] }) => each.map(String))
-  return cover(catalogue, new Set([...choices, ...answers].map(inWords).slice(0, MAX_PHRASES / 2)))
+  const grammar = cover(catalogue, new Set([...choices, ...answers].map(inWords).slice(0, MAX_PHRASES / 2)))
+  return { ...grammar, freeTextLeads: grammar.freeTextLeads.filter((lead) => !goesOn(lead)), lateLeads: grammar.freeTextLeads.filter(goesOn) }
 }
 
 /** What may be answered to a question, for a recogniser of its own; nothing where any words may. */
