@@ -1,5 +1,5 @@
 import test from 'ava'
-import { cableTo, startFlows } from './testing.ts'
+import { cableTo, startFlows, until } from './testing.ts'
 import type { Held, Instance } from './handler.ts'
 import { Realm } from './realm.ts'
 
@@ -14,7 +14,6 @@ function worker(port: number, clientId: string, begin: (realm: Realm, held: Held
   realm.start()
   return { realm, told }
 }
-const until = async (holds: () => boolean) => { while (!holds()) await new Promise((resolve) => setTimeout(resolve, 10)) }
 
 test.serial('of several Node-REDs that handle a type, each intent is begun by exactly one', async (t) => {
   const bench = await startFlows(t)
