@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { drawScene } from '../../appliance/vision/testing.ts'
-import { FlowBench, topics } from '../resources/flows.ts'
+import { readFacts } from '../checkers/logs.ts'
+import { FlowBench, readExample, topics } from '../resources/flows.ts'
 
 // Sound in, a flow of the appliance's own Node-RED runs, wheels or lights or a camera or a file, a sentence out: for each
 // example as it is shipped.
@@ -23,6 +24,14 @@ test.after.always(async () => {
 const ends = (from: number) => flows.facts.slice(from).flatMap(({ fact, command, outcome, distanceMm, angleCdeg }) => fact === 'done' ? [`${command} ${outcome} ${JSON.stringify({ distanceMm, angleCdeg })}`] : [])
 const sides = (sideMm: number) => [1, 2, 3, 4].flatMap(() => [`MOVE ${sideMm}`, 'TURN 9000'])
 
+test.serial('FLOW-100 the menu Import > Examples of the editor has all of them', async (t) => {
+  const { url } = await flows.status()
+  const ours = await (await fetch(new URL('library/examples/flows/@mtor/node-red-appliance/', url))).json() as { fn: string }[]
+  t.deepEqual(ours.map(({ fn }) => fn).sort(), ['bridge-zigbee2mqtt', 'confirm-hazardous', 'low-battery', 'patrol-by-voice', 'sensor-over-limit', 'spoken-notes', 'who-is-there'])
+  const patrol = await (await fetch(new URL('library/examples/flows/@mtor/node-red-appliance/patrol-by-voice', url))).json() as unknown
+  t.deepEqual(patrol, readExample('patrol-by-voice'))
+})
+
 test.serial('FLOW-101 patrol by voice: "patrol a square" drives four sides and four turns, tells how far it is, and says so', async (t) => {
   await flows.use('patrol-by-voice')
   const from = flows.facts.length
@@ -34,7 +43,7 @@ test.serial('FLOW-101 patrol by voice: "patrol a square" drives four sides and f
 })
 
 test.serial('FLOW-102 "stop" while it patrols: the wheels halt, no further step is driven, and it stays so', async (t) => {
-  const from = flows.facts.length
+  const from = flows.facts.length, before = flows.said.length
   const patrol = flows.say('computer. patrol a square with sides of five metres')
   await flows.until('it drives', () => flows.facts.slice(from).find(({ fact }) => fact === 'motion.start'))
   await flows.say('stop')
@@ -47,7 +56,7 @@ test.serial('FLOW-102 "stop" while it patrols: the wheels halt, no further step 
   // As long as the next steps would have taken to come.
   await new Promise((done) => setTimeout(done, 1500))
   t.deepEqual(flows.executed(from + stop), [])
-  t.true(flows.said.includes('Stopped.'))
+  t.true(flows.said.slice(before).includes('Stopped.'))
 })
 
 test.serial('FLOW-103 "cancel" while it patrols: the step under way is cut off, and no further one is driven', async (t) => {
@@ -62,7 +71,17 @@ test.serial('FLOW-103 "cancel" while it patrols: the step under way is cut off, 
   t.deepEqual(flows.executed(from + halted), [])
 })
 
-test.serial('FLOW-104 who is there: a picture is taken, looked at, and the answer says who and what is in view', async (t) => {
+test.serial('FLOW-104 blocked wheels while it patrols: the patrol fails with what the step failed with', async (t) => {
+  await flows.bench.befall({ do: 'block', blocked: true })
+  const from = flows.facts.length
+  const heard = await flows.say('computer. patrol a square')
+  await flows.bench.befall({ do: 'block', blocked: false })
+  t.like(heard.find(({ type, state }) => type === 'patrol.square' && state === 'failed'), { code: 'STALLED' }, JSON.stringify(heard))
+  t.deepEqual(flows.executed(from), ['MOVE 1000'])
+  t.is(flows.said.at(-1), 'The wheels are stalled.')
+})
+
+test.serial('FLOW-105 who is there: a picture is taken, looked at, and the answer says who and what is in view', async (t) => {
   await flows.use('who-is-there')
   const before = flows.said.length
   const heard = await flows.say('computer. who is at the door')
@@ -73,7 +92,7 @@ test.serial('FLOW-104 who is there: a picture is taken, looked at, and the answe
   t.regex(flows.said.slice(before).join(' '), /^Nobody is there\. I see .*clock on the right/)
 })
 
-test.serial('FLOW-105 confirm what is hazardous: it asks, and only after a firm yes the airlock (the light) opens', async (t) => {
+test.serial('FLOW-106 confirm what is hazardous: it asks, and only after a firm yes the airlock (the light) opens', async (t) => {
   await flows.use('confirm-hazardous')
   for (const { answer, state, code, said, executed } of [
     { answer: 'no', state: 'failed', code: 'NOT_CONFIRMED', said: 'Not confirmed, so the airlock stays closed.', executed: [] },
@@ -91,7 +110,7 @@ test.serial('FLOW-105 confirm what is hazardous: it asks, and only after a firm 
   }
 })
 
-test.serial('FLOW-106 spoken notes: what was said is the last line of the file, with a time before it', async (t) => {
+test.serial('FLOW-107 spoken notes: what was said is the last line of the file, with a time before it', async (t) => {
   await flows.use('spoken-notes')
   const heard = await flows.say('computer. notebook the water pump is leaking')
   t.truthy(heard.find(({ type, state }) => type === 'notebook.write' && state === 'succeeded'), JSON.stringify(heard))
@@ -101,7 +120,7 @@ test.serial('FLOW-106 spoken notes: what was said is the last line of the file, 
   t.is(flows.said.at(-1), 'Noted.')
 })
 
-test.serial('FLOW-107 bridge: a button of zigbee2mqtt switches the lights on and off, and it is said', async (t) => {
+test.serial('FLOW-108 bridge: a button of zigbee2mqtt switches the lights on and off, and it is said', async (t) => {
   await flows.use('bridge-zigbee2mqtt')
   for (const { action, executed, said } of [{ action: 'single', executed: 'SET_LIGHT 255', said: /lights are on/ }, { action: 'double', executed: 'SET_LIGHT 0', said: /lights are off/ }]) {
     const from = flows.facts.length, before = flows.said.length
@@ -117,7 +136,7 @@ test.serial('FLOW-107 bridge: a button of zigbee2mqtt switches the lights on and
   t.deepEqual(flows.executed(from), ['SET_LIGHT 255'])
 })
 
-test.serial('FLOW-108 low battery: told once, lights off, and the rover drives back to where it began', async (t) => {
+test.serial('FLOW-109 low battery: told once, lights off, and the rover drives back to where it began', async (t) => {
   await flows.say('computer. turn right')
   await flows.say('computer. drive forward three metres')
   await flows.say('computer. turn left')
@@ -136,7 +155,7 @@ test.serial('FLOW-108 low battery: told once, lights off, and the rover drives b
   t.is(await flows.hears(/battery/, home, 90_000), 'My battery is back at 90 percent.')
 })
 
-test.serial('FLOW-109 sensor over its limit three times: mode safe, in which nothing moves, told; cooled down that is told, and it stays safe', async (t) => {
+test.serial('FLOW-110 sensor over its limit three times: mode safe, in which nothing moves, told; cooled down that is told, and it stays safe', async (t) => {
   await flows.use('sensor-over-limit')
   const before = flows.said.length
   await flows.bench.befall({ do: 'temperature', temperatureC: 75 })
@@ -149,4 +168,12 @@ test.serial('FLOW-109 sensor over its limit three times: mode safe, in which not
   await flows.bench.befall({ do: 'temperature', temperatureC: 30 })
   t.regex(await flows.hears(/stays/, hot), /^The rover has cooled down to \d\d degrees\. The mode stays safe\.$/)
   t.like(await flows.appliance.answering(), { mode: 'safe' })
+})
+
+test.serial('FLOW-111 through all of that no node of a flow failed unheard, and Node-RED did not have to be started again', async (t) => {
+  const told = readFacts<{ component?: string; severity?: string; name?: string; message?: string }>(flows.appliance.factLog).filter(({ component }) => component === 'flows')
+  t.is(told.filter(({ name, severity }) => name === 'deployed' && severity === 'info').length, 7)
+  const bad = told.filter(({ severity }) => severity === 'warning' || severity === 'error' || severity === 'critical')
+  t.deepEqual(bad.map(({ name, message }) => `${name}: ${message}`), [])
+  t.like(await flows.status(), { state: 'running', restarts: 0 })
 })
