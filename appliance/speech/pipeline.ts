@@ -1,10 +1,11 @@
 import type { Completeness } from '../understand/port.ts'
+import { AnswerEars, answersIn, isFree, shortAnswer, type ExpectedAnswer, type Heard } from './answer-ears.ts'
 import { GARBAGE, textOf, type Recogniser, type SpeechEngine, type Transcript, type Word } from './engine.ts'
 import { ENGINES, openEngine } from './engines/index.ts'
 import { commandPhrases, leadOf, phrasesFor, SPOT_PHRASES, STOP_PHRASES, WAKE_WORD, type CommandGrammar } from './grammar.ts'
 import { afterWakeWord, judge, textAfterWakeWord, type CommandTuning } from './judge.ts'
 import { LearnedWords, type LearnedWordConfig, type Spotted } from './learned.ts'
-import type { FromSpeech, UtteranceMessage } from './messages.ts'
+import type { FromSpeech } from './messages.ts'
 import { SILERO_MODEL, trustedFolder, type SpeechModelOptions } from './models.ts'
 import { SampleRing } from './ring.ts'
 import { FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, VoiceActivity } from './vad.ts'
@@ -24,17 +25,6 @@ export interface PipelineOptions extends SpeechModelOptions {
   learnedWords?: readonly LearnedWordConfig[]
   emit(message: FromSpeech): void
 }
-
-/** The answer to a question of a program. */
-export interface ExpectedAnswer {
-  /** As that of sentences. */
-  completeness(text: string): Completeness
-  /** What may be said; nothing: any words, so that the open vocabulary counts. A recogniser of these alone hears short answers far better than that of the commands. */
-  phrases: readonly string[]
-}
-const isFree = (answer: ExpectedAnswer | undefined) => answer?.phrases.length === 0
-
-type Heard = Pick<UtteranceMessage, 'text' | 'how' | 'confidence' | 'free' | 'answer'>
 
 const MS = SAMPLE_RATE_HZ / 1000
 const RING_SAMPLES = 16 * SAMPLE_RATE_HZ
@@ -122,8 +112,7 @@ export class SpeechPipeline {
   #answerUntilMs = -Infinity
   #answerForMs = 0
   #answer: ExpectedAnswer | undefined
-  /** Hears the answers of the last question; kept for one that may be answered alike. */
-  #answers: { phrases: string; recogniser: Recogniser } | undefined
+  readonly #answers: AnswerEars
   /** … because the wake word was said alone. */
   #woken: number | undefined
   #behindToldMs = -Infinity
@@ -146,6 +135,7 @@ export class SpeechPipeline {
     this.#grammar = options.grammar
     this.#phrases = new Set(options.grammar.phrases)
     this.#engine = parts.engine
+    this.#answers = new AnswerEars(parts.engine)
     this.engine = parts.engine.name
     this.#vad = parts.vad
     this.#spot = parts.spot
@@ -188,24 +178,24 @@ export class SpeechPipeline {
   /** After a question: speech within `forMs` is a command without wake word, or the answer. While the box speaks, the time begins when it has ended. `atMs`: the present, for where no sound comes in that would tell it. */
   expectAnswer(forMs: number, answer?: ExpectedAnswer, atMs = -Infinity): void {
     void this.#inTurn(async () => {
-      await this.#openAnswers(answer?.phrases ?? [])
+      if (answer) await this.#openAnswers(answer)
       this.#answer = answer
       this.#answerForMs = forMs
       this.#answerUntilMs = Math.max(this.#endMs, atMs) + forMs
     })
   }
 
-  async #openAnswers(phrases: readonly string[]): Promise<void> {
-    const known = phrasesFor(this.#engine, phrases)
-    const key = known.join('\n')
-    if (known.length === 0 || key === this.#answers?.phrases) return
+  async #openAnswers(answer: ExpectedAnswer): Promise<void> {
+    if (!this.#answers.differsFor(answer)) return
     // What is being said is no answer to a question that was asked just now.
     if (this.#utterance?.answer) {
       this.#utterance.answer = undefined
       this.#o.emit({ kind: 'answering', on: false })
     }
-    this.#answers?.recogniser.close()
-    this.#answers = { phrases: key, recogniser: await this.#engine.open({ kind: 'phrases', phrases: known, readings: READINGS }) }
+    try {
+      const unknown = await this.#answers.open(answer)
+      if (unknown.length > 0) this.#o.emit({ kind: 'log', level: 'warn', message: `these answers have words that cannot be heard: ${unknown.join(', ')}` })
+    } catch (error) { this.#o.emit({ kind: 'log', level: 'error', message: `answers are heard with the commands' grammar alone: ${String(error)}` }) }
   }
 
   /** While the box itself speaks, only "stop" counts. */
@@ -410,7 +400,7 @@ export class SpeechPipeline {
     await this.#spot.accept(samples)
     if (u.is === 'command') await this.#command.accept(samples)
     if (u.openRunning) await (await this.#open()).accept(samples)
-    if (u.answer && !isFree(u.answer)) await this.#answers?.recogniser.accept(samples)
+    if (u.answer && !isFree(u.answer)) await this.#answers.accept(samples)
   }
 
   /** "Stop" is looked for at all times: in the streaming text, and at once when a short utterance falls silent. */
@@ -472,7 +462,7 @@ export class SpeechPipeline {
   async #redecode(u: Utterance): Promise<void> {
     const audio = this.#ring.slice(u.from)
     for (let i = 0; i < audio.length; i += 4096) await this.#command.accept(audio.subarray(i, i + 4096))
-    if (u.answer && !isFree(u.answer)) for (let i = 0; i < audio.length; i += 4096) await this.#answers?.recogniser.accept(audio.subarray(i, i + 4096))
+    if (u.answer && !isFree(u.answer)) for (let i = 0; i < audio.length; i += 4096) await this.#answers.accept(audio.subarray(i, i + 4096))
   }
 
   /** Speech that had no wake word so far has ended: a last look. */
@@ -501,8 +491,8 @@ export class SpeechPipeline {
     u.triedSilenceMs = due
     const transcript = await this.#command.final()
     const readings = [transcript.words, ...transcript.others ?? []].map((words) => textOf(this.#said(u, words)))
-    const answer = u.answer && await this.#answers?.recogniser.final()
-    if (answer && u.answer) readings.unshift(...[answer.words, ...answer.others ?? []].map(textOf).filter((text) => this.#isAnswer(u.answer!, text)))
+    const answer = u.answer && await this.#answers.final()
+    if (answer) readings.unshift(...answersIn(u.answer!, answer))
     // Another reading is asked only where the best makes no sense: one that is shorter would always be complete.
     const text = readings.find((reading) => this.#completenessOf(u, reading) !== 'nothing') ?? readings[0]!
     const known = text !== '' ? this.#completenessOf(u, text) : u.wakeMs === undefined ? 'nothing' : 'complete'
@@ -539,7 +529,7 @@ export class SpeechPipeline {
     const spoken = readings.find(({ accepted }) => accepted) ?? readings[0]!
     let heard: Heard = { text: spoken.text, how: spoken.accepted ? 'command' : 'rejected', confidence: spoken.confidence }
     if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, all) ?? heard
-    else if (u.answer) heard = isFree(u.answer) ? await this.#freeAnswer(u, heard, transcript) : this.#shortAnswer(u, u.answer, heard, answer ?? await this.#answers?.recogniser.final())
+    else if (u.answer) heard = isFree(u.answer) ? await this.#freeAnswer(u, heard, transcript) : shortAnswer(u.answer, heard, answer ?? await this.#answers.final(), (u.speechEnd - u.onset) / SAMPLE_RATE_HZ, (text) => this.#o.completeness(text), this.#tuning)
     // A wake word with nothing behind it, or a sound that is no word.
     // Where an answer is expected, speech of which nothing was made out is one that was not understood.
     const isWordless = said.length === 0 && !(u.answer && u.speechEnd - speechFrom >= ANSWER_MIN_SAMPLES)
@@ -590,19 +580,6 @@ export class SpeechPipeline {
     return { text, how: 'free', confidence, free: { lead: '', fromMs: this.#msAt(u.onset) }, answer: isCommand ? { inGrammar: heard.text } : {} }
   }
 
-  /** One of the answers that are expected, unless it was a command, and that more surely. */
-  #shortAnswer(u: Utterance, answer: ExpectedAnswer, heard: Heard, transcript: Transcript | undefined): Heard {
-    const speechS = (u.speechEnd - u.onset) / SAMPLE_RATE_HZ
-    const readings = [transcript?.words ?? [], ...transcript?.others ?? []].map((words) => judge(words, speechS, (text) => answer.completeness(text), this.#tuning))
-    const said = readings.find(({ accepted, text }) => accepted && this.#isAnswer(answer, text))
-    const isCommand = heard.how === 'command' && ['complete', 'extendable'].includes(this.#o.completeness(heard.text))
-    if (isCommand && (!said || heard.confidence >= said.confidence)) return this.#isAnswer(answer, heard.text) ? { ...heard, answer: {} } : heard
-    if (said) return { text: said.text, how: 'command', confidence: said.confidence, answer: {} }
-    return heard.how === 'command' && this.#isAnswer(answer, heard.text) ? { ...heard, answer: {} } : heard
-  }
-
-  #isAnswer(answer: ExpectedAnswer, text: string): boolean { return ['complete', 'extendable'].includes(answer.completeness(text)) }
-
   #expectNothing(): void {
     this.#answerUntilMs = -Infinity
     this.#answer = undefined
@@ -616,7 +593,7 @@ export class SpeechPipeline {
     if (u) this.#lastEnd = u.speechEnd
     this.#spot.reset()
     this.#command.reset()
-    if (u?.answer) this.#answers?.recogniser.reset()
+    if (u?.answer) this.#answers.reset()
     if (u?.openRunning) void this.#open().then((open) => open.reset())
   }
 
