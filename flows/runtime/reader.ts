@@ -3,7 +3,7 @@ import { MtorError } from '../../appliance/contracts/errors.ts'
 import type { ControlClient } from '../../appliance/gateway/client.ts'
 import { diffFlows, diffLines, type FlowDiff } from './diff.ts'
 import { readObject } from './files.ts'
-import type { FlowsStatus } from './host.ts'
+import type { FlowsStatus } from './status.ts'
 import { FlowStore, type Deploy, type DeployMeta } from './store.ts'
 
 export type ShownDeploy = Omit<Deploy, 'credentials'>
