@@ -127,7 +127,7 @@ async function main(config: Config): Promise<void> {
   // Node-RED's own identity on the bus: its password is of this start only.
   const flowsClient = { username: 'mtor-flows', password: randomBytes(24).toString('base64url'), role: 'flow' as const }
   const flows = config.flows.enabled ? new FlowsHost({
-    config: config.flows, bus: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, framesDir: inStateDir(config, config.vision.framesDir), hub, clock, values: journal, client: flowsClient, addresses: () => bus.addresses(),
+    config: config.flows, bus: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, framesDir: inStateDir(config, config.vision.framesDir), hub, clock, values: journal, client: flowsClient, addresses: () => bus.addresses(), handlers,
     probe: async (nonce, timeoutMs) => { if ((await handlers.probe(PROBE_TYPE, { nonce }, timeoutMs)).data?.nonce !== nonce) throw new MtorError('FLOW_INVALID', 'the probe flow answered something else') },
   }) : undefined
   if (flows) await part('store of flows', () => flows.open())
