@@ -12,6 +12,8 @@ import { machineName } from './settings.ts'
 export interface Submission {
   type: string
   slots: Record<string, unknown>
+  /** The intent that this is a step of: ends with it. */
+  parent?: string | undefined
   ttlMs?: number | undefined
   priority?: number | undefined
   /** How long a receipt is waited for, ms. */
@@ -45,12 +47,12 @@ export class Submitter {
    * @throws MtorError the receipt's code where it was not accepted; NOT_RUNNING without a connection or a receipt.
    * `final` rejects with DEADLINE where no result came, and with INTERRUPTED where the connection was given up
    */
-  async submit({ type, slots, ttlMs, priority, receiptMs = RECEIPT_MS, resultMs = RESULT_MS }: Submission): Promise<Submitted> {
+  async submit({ type, slots, parent, ttlMs, priority, receiptMs = RECEIPT_MS, resultMs = RESULT_MS }: Submission): Promise<Submitted> {
     if (!this.#connection.ready) throw new MtorError('NOT_RUNNING', `no connection to ${this.#connection.settings.url}${this.#connection.trouble ? `: ${this.#connection.trouble}` : ''}`)
     const wall = this.#clock.wallMs()
     const envelope: Envelope = {
       v: PROTOCOL_VERSION, id: uuidv7(), type, slots, source: { kind: 'flow', node: machineName() },
-      issuedAt: { boot: 0, mono: this.#clock.monoMs(), ...(wall === undefined ? {} : { wall }) }, ttlMs: ttlMs ?? TTL_MS, priority: priority ?? 5,
+      issuedAt: { boot: 0, mono: this.#clock.monoMs(), ...(wall === undefined ? {} : { wall }) }, ttlMs: ttlMs ?? TTL_MS, priority: priority ?? 5, ...(parent === undefined ? {} : { parent }),
     }
     const receipt = deferred<Receipt>(), final = deferred<IntentEvent>()
     final.promise.catch(() => {})

@@ -1,13 +1,16 @@
 import type { Receipt } from '../../appliance/contracts/envelope.ts'
 import type { IntentEvent } from '../../appliance/contracts/events.ts'
-import { attach, attached, type Attached, type RealmUser } from './node.ts'
-import type { NodeStatus, Red, RedNode } from './red.ts'
+import { attach, attached, type Attached, type Handle, type RealmUser } from './node.ts'
+import type { Message, NodeStatus, Red, RedNode } from './red.ts'
 import type { Submission, Submitted } from './submitter.ts'
 
 export interface Submitting {
   to: Attached | undefined
-  /** Submits and gives how it ended, well or not. @throws MtorError where it was not accepted, or no answer came */
-  run(submission: Submission, onReceipt?: (receipt: Receipt, id: string) => void): Promise<IntentEvent>
+  /**
+   * Submits and gives how it ended, well or not. Where the message is of an intent that this flow carries out, what is
+   * submitted is a step of that and ends with it. @throws MtorError where it was not accepted, or no answer came
+   */
+  run(msg: Message, submission: Submission, onReceipt?: (receipt: Receipt, id: string) => void): Promise<IntentEvent>
 }
 
 /** What a node that submits intents needs: its realm, its status with how many run, and an end to the waiting when it closes. */
@@ -20,8 +23,10 @@ export function submitting(RED: Red, node: RedNode, config: RealmUser, idle: () 
   })
   return {
     to,
-    run: async (submission, onReceipt) => {
-      const submitted = await attached(to).submitter.submit(submission)
+    run: async (msg, submission, onReceipt) => {
+      const realm = attached(to)
+      const parent = (msg._mtor as Partial<Handle> | undefined)?.intent ?? realm.handler.heldBy({ msgid: msg._msgid })?.task.id
+      const submitted = await realm.submitter.submit({ ...submission, parent })
       open.add(submitted)
       to!.refresh()
       try {

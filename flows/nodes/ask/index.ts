@@ -29,7 +29,7 @@ export default function register(RED: Red): void {
         const values = words.length > 0 ? words : wordsOf(msg.values)
         if (kind === 'choice' && values.length === 0) throw new MtorError('INVALID_SLOTS', 'a choice needs answers: in the node, or as msg.values')
         const timeoutS = numberOf(config.timeoutS, undefined)
-        const event = await run({ type: 'speech.ask', slots: { question, kind, ...(kind === 'choice' ? { values } : {}), ...(timeoutS === undefined ? {} : { timeoutS }) }, ttlMs: 60_000, resultMs: TALK_MS + 60_000 })
+        const event = await run(msg, { type: 'speech.ask', slots: { question, kind, ...(kind === 'choice' ? { values } : {}), ...(timeoutS === undefined ? {} : { timeoutS }) }, ttlMs: 60_000, resultMs: TALK_MS + 60_000 })
         if (event.state === 'succeeded') send([{ ...msg, payload: event.data?.answer, text: event.data?.text, event }, null])
         else send([null, { ...msg, payload: event, error: errorOf(event).toJSON() }])
       })().then(() => done(), (error: unknown) => failed(this, done, error))

@@ -46,7 +46,7 @@ export default function register(RED: Red): void {
         const command = config.command?.trim() || String(msg.command ?? '')
         if (command === '') throw new MtorError('CONFIG_INVALID', 'no command: choose one in the node, or send it as msg.command')
         const args = await slotsFrom(RED, this, msg, { source: config.argsFrom ?? 'fields', fields: config.args })
-        const event = await run({ type: 'device.command', slots: { device: named, command, ...(Object.keys(args).length > 0 ? { args } : {}) }, ttlMs: 10_000, resultMs: milliseconds(config.resultS) })
+        const event = await run(msg, { type: 'device.command', slots: { device: named, command, ...(Object.keys(args).length > 0 ? { args } : {}) }, ttlMs: 10_000, resultMs: milliseconds(config.resultS) })
         if (event.state !== 'succeeded') throw errorOf(event)
         send([{ ...msg, topic: named, payload: event.data ?? {}, event }, null])
       })().then(() => done(), (error: unknown) => failed(this, done, error))

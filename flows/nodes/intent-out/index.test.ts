@@ -1,5 +1,8 @@
 import test from 'ava'
+import type { Envelope } from '../../../appliance/contracts/envelope.ts'
+import { uuidv7 } from '../../../appliance/contracts/ids.ts'
 import { cableTo, realmConfig, startFlows } from '../../lib/testing.ts'
+import intentIn from '../intent-in/index.ts'
 import intentOut from './index.ts'
 
 const tab = { id: 'tab', type: 'tab', label: 'test' }
@@ -18,6 +21,24 @@ test.serial('what it submits is answered with the receipt, then with how it ende
   t.like(second, { payload: { state: 'succeeded', say: 'I moved 2 metres.', data: { distanceM: 2.01 } }, kept: 'yes', intentId: first.intentId })
   t.is(second.error, undefined)
   t.like(bench.submitted[0]!.envelope, { v: 1, type: 'drive.move', slots: { distanceM: 2 }, source: { kind: 'flow' }, priority: 5 })
+})
+
+test.serial('behind intent in it is a step of that intent, also where a function made the message anew; elsewhere of none', async (t) => {
+  const bench = await startFlows(t)
+  bench.onSubmit(() => ({ state: 'succeeded' }))
+  await bench.load([intentIn, intentOut], [tab, { id: 'in', z: 'tab', type: 'mtor-intent-in', realm: 'realm', intentType: 'patrol.square', wires: [['work'], []] }, { id: 'work', z: 'tab', type: 'helper' }, out(), ...nodes])
+  await bench.connected()
+  const work = bench.next('work'), end = new AbortController(), id = uuidv7()
+  const carried = bench.carryOut('patrol.square', {}, { id, signal: end.signal }).catch(() => 'ended')
+  const msg = await work
+  for (const given of [msg, { _msgid: msg._msgid! }, {}]) {
+    const result = bench.next('result')
+    bench.helper.getNode('out').receive({ ...given, payload: { distanceM: 1 } })
+    await result
+  }
+  t.deepEqual(bench.submitted.map(({ envelope }) => (envelope as Envelope).parent), [id, id, undefined])
+  end.abort(new TypeError('over'))
+  t.is(await carried, 'ended')
 })
 
 test.serial('what did not succeed has its code and a hint in msg.error', async (t) => {

@@ -26,7 +26,7 @@ export default function register(RED: Red): void {
         if (type === '') throw new MtorError('CONFIG_INVALID', 'no intent type: choose one in the node, or send it as msg.intentType')
         const slots = await slotsFrom(RED, this, msg, { source: config.slotsFrom ?? 'payload', fields: config.slots })
         let intentId: string | undefined
-        const event = await run({
+        const event = await run(msg, {
           type, slots, ttlMs: milliseconds(config.ttlS), priority: numberOf(config.priority, undefined),
           receiptMs: milliseconds(config.receiptS), resultMs: milliseconds(config.resultS),
         }, (receipt, id) => {

@@ -34,7 +34,7 @@ export default function register(RED: Red): void {
       const told: Message = { ...msg, payload: value, limit: { outcome, above, below, count: options.count } }
       this.send(outcome === 'violated' ? [told, null] : [null, told])
       if (outcome !== 'violated' || !config.action || !run) return
-      const event = await run({ type: config.intentType?.trim() ?? '', slots: await slotsFrom(RED, this, told, { source: 'fields', fields: config.slots }) })
+      const event = await run(told, { type: config.intentType?.trim() ?? '', slots: await slotsFrom(RED, this, told, { source: 'fields', fields: config.slots }) })
       if (event.state !== 'succeeded') throw errorOf(event)
     }
     const take = async (of: string, value: unknown, msg: Message) => {

@@ -15,7 +15,7 @@ export default function register(RED: Red): void {
       void (async () => {
         const text = String(await valueOf(RED, this, msg, config.text ?? 'payload', config.textType ?? 'msg') ?? '').trim()
         if (text === '') throw new MtorError('INVALID_SLOTS', 'nothing to say: the text is empty')
-        const event = await run({ type: 'speech.say', slots: { text, ...(config.interrupt ? { interrupt: true } : {}) }, ttlMs: 60_000 })
+        const event = await run(msg, { type: 'speech.say', slots: { text, ...(config.interrupt ? { interrupt: true } : {}) }, ttlMs: 60_000 })
         if (event.state !== 'succeeded') throw errorOf(event)
         send(msg)
       })().then(() => done(), (error: unknown) => failed(this, done, error))

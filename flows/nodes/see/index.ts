@@ -17,7 +17,7 @@ export default function register(RED: Red): void {
         const type = config.what ?? 'vision.describe'
         const object = type === 'vision.find' ? String(await valueOf(RED, this, msg, config.object ?? '', config.objectType ?? 'str') ?? '').trim() : ''
         if (type === 'vision.find' && object === '') throw new MtorError('INVALID_SLOTS', 'nothing to look for: the object is empty')
-        const event = await run({ type, slots: type === 'vision.find' ? { object } : {}, resultMs: 120_000 })
+        const event = await run(msg, { type, slots: type === 'vision.find' ? { object } : {}, resultMs: 120_000 })
         if (event.state !== 'succeeded') throw errorOf(event)
         const { file, annotated } = (event.data ?? {}) as { file?: string; annotated?: string }
         const picture = config.load ? await pictureOf(annotated) ?? await pictureOf(file) : undefined
