@@ -2,6 +2,7 @@ import test from 'ava'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { mulberry32 } from '../../appliance/contracts/random.ts'
 import { drawScene } from '../../appliance/vision/testing.ts'
 import { readFacts } from '../checkers/logs.ts'
 import { FlowBench, readExample, topics } from '../resources/flows.ts'
@@ -19,6 +20,8 @@ test.after.always(async () => {
   await flows?.close()
   rmSync(pictures, { recursive: true, force: true })
 })
+
+async function collect(lines: AsyncIterable<Record<string, unknown>>): Promise<Record<string, unknown>[]> { const all = []; for await (const line of lines) all.push(line); return all }
 
 /** Which command ended how, as the controller has it: "MOVE 1000 done". */
 const ends = (from: number) => flows.facts.slice(from).flatMap(({ fact, command, outcome, distanceMm, angleCdeg }) => fact === 'done' ? [`${command} ${outcome} ${JSON.stringify({ distanceMm, angleCdeg })}`] : [])
@@ -59,7 +62,22 @@ test.serial('FLOW-102 "stop" while it patrols: the wheels halt, no further step 
   t.true(flows.said.slice(before).includes('Stopped.'))
 })
 
-test.serial('FLOW-103 "cancel" while it patrols: the step under way is cut off, and no further one is driven', async (t) => {
+test.serial('FLOW-103 stopped at any moment of it, also between two steps, nothing is driven after the stop', async (t) => {
+  const random = mulberry32(4)
+  for (let round = 0; round < 12; round++) {
+    const from = flows.facts.length
+    const patrol = collect(flows.appliance.control.lines('POST', '/say', { text: 'patrol a square with sides of 0.3 metres' }))
+    await flows.until('it drives', () => flows.facts.slice(from).find(({ fact }) => fact === 'motion.start'))
+    await new Promise((done) => setTimeout(done, random() * 1500))
+    await flows.client.publishAsync(topics.stop, 'test')
+    t.truthy((await patrol).find(({ event }) => (event as { code?: string } | undefined)?.code === 'STOPPED'))
+    await new Promise((done) => setTimeout(done, 300))
+    const after = flows.facts.slice(from)
+    t.deepEqual(after.slice(after.findIndex(({ command }) => command === 'STOP')).filter(({ fact }) => fact === 'execute'), [], `round ${round}`)
+  }
+})
+
+test.serial('FLOW-104 "cancel" while it patrols: the step under way is cut off, and no further one is driven', async (t) => {
   const from = flows.facts.length
   const patrol = flows.say('computer. patrol a square with sides of five metres')
   await flows.until('it drives', () => flows.facts.slice(from).find(({ fact }) => fact === 'motion.start'))
@@ -71,7 +89,7 @@ test.serial('FLOW-103 "cancel" while it patrols: the step under way is cut off, 
   t.deepEqual(flows.executed(from + halted), [])
 })
 
-test.serial('FLOW-104 blocked wheels while it patrols: the patrol fails with what the step failed with', async (t) => {
+test.serial('FLOW-105 blocked wheels while it patrols: the patrol fails with what the step failed with', async (t) => {
   await flows.bench.befall({ do: 'block', blocked: true })
   const from = flows.facts.length
   const heard = await flows.say('computer. patrol a square')
@@ -81,7 +99,7 @@ test.serial('FLOW-104 blocked wheels while it patrols: the patrol fails with wha
   t.is(flows.said.at(-1), 'The wheels are stalled.')
 })
 
-test.serial('FLOW-105 who is there: a picture is taken, looked at, and the answer says who and what is in view', async (t) => {
+test.serial('FLOW-106 who is there: a picture is taken, looked at, and the answer says who and what is in view', async (t) => {
   await flows.use('who-is-there')
   const before = flows.said.length
   const heard = await flows.say('computer. who is at the door')
@@ -92,7 +110,7 @@ test.serial('FLOW-105 who is there: a picture is taken, looked at, and the answe
   t.regex(flows.said.slice(before).join(' '), /^Nobody is there\. I see .*clock on the right/)
 })
 
-test.serial('FLOW-106 confirm what is hazardous: it asks, and only after a firm yes the airlock (the light) opens', async (t) => {
+test.serial('FLOW-107 confirm what is hazardous: it asks, and only after a firm yes the airlock (the light) opens', async (t) => {
   await flows.use('confirm-hazardous')
   for (const { answer, state, code, said, executed } of [
     { answer: 'no', state: 'failed', code: 'NOT_CONFIRMED', said: 'Not confirmed, so the airlock stays closed.', executed: [] },
@@ -110,7 +128,7 @@ test.serial('FLOW-106 confirm what is hazardous: it asks, and only after a firm 
   }
 })
 
-test.serial('FLOW-107 spoken notes: what was said is the last line of the file, with a time before it', async (t) => {
+test.serial('FLOW-108 spoken notes: what was said is the last line of the file, with a time before it', async (t) => {
   await flows.use('spoken-notes')
   const heard = await flows.say('computer. notebook the water pump is leaking')
   t.truthy(heard.find(({ type, state }) => type === 'notebook.write' && state === 'succeeded'), JSON.stringify(heard))
@@ -120,7 +138,7 @@ test.serial('FLOW-107 spoken notes: what was said is the last line of the file, 
   t.is(flows.said.at(-1), 'Noted.')
 })
 
-test.serial('FLOW-108 bridge: a button of zigbee2mqtt switches the lights on and off, and it is said', async (t) => {
+test.serial('FLOW-109 bridge: a button of zigbee2mqtt switches the lights on and off, and it is said', async (t) => {
   await flows.use('bridge-zigbee2mqtt')
   for (const { action, executed, said } of [{ action: 'single', executed: 'SET_LIGHT 255', said: /lights are on/ }, { action: 'double', executed: 'SET_LIGHT 0', said: /lights are off/ }]) {
     const from = flows.facts.length, before = flows.said.length
@@ -136,7 +154,7 @@ test.serial('FLOW-108 bridge: a button of zigbee2mqtt switches the lights on and
   t.deepEqual(flows.executed(from), ['SET_LIGHT 255'])
 })
 
-test.serial('FLOW-109 low battery: told once, lights off, and the rover drives back to where it began', async (t) => {
+test.serial('FLOW-110 low battery: told once, lights off, and the rover drives back to where it began', async (t) => {
   await flows.say('computer. turn right')
   await flows.say('computer. drive forward three metres')
   await flows.say('computer. turn left')
@@ -155,7 +173,7 @@ test.serial('FLOW-109 low battery: told once, lights off, and the rover drives b
   t.is(await flows.hears(/battery/, home, 90_000), 'My battery is back at 90 percent.')
 })
 
-test.serial('FLOW-110 sensor over its limit three times: mode safe, in which nothing moves, told; cooled down that is told, and it stays safe', async (t) => {
+test.serial('FLOW-111 sensor over its limit three times: mode safe, in which nothing moves, told; cooled down that is told, and it stays safe', async (t) => {
   await flows.use('sensor-over-limit')
   const before = flows.said.length
   await flows.bench.befall({ do: 'temperature', temperatureC: 75 })
@@ -170,7 +188,7 @@ test.serial('FLOW-110 sensor over its limit three times: mode safe, in which not
   t.like(await flows.appliance.answering(), { mode: 'safe' })
 })
 
-test.serial('FLOW-111 through all of that no node of a flow failed unheard, and Node-RED did not have to be started again', async (t) => {
+test.serial('FLOW-112 through all of that no node of a flow failed unheard, and Node-RED did not have to be started again', async (t) => {
   const told = readFacts<{ component?: string; severity?: string; name?: string; message?: string }>(flows.appliance.factLog).filter(({ component }) => component === 'flows')
   t.is(told.filter(({ name, severity }) => name === 'deployed' && severity === 'info').length, 7)
   const bad = told.filter(({ severity }) => severity === 'warning' || severity === 'error' || severity === 'critical')
