@@ -10,7 +10,7 @@ const settings = (port: number, clientId: string) => ({ url: `mqtt://127.0.0.1:$
 function worker(port: number, clientId: string, begin: (realm: Realm, held: Held) => void, more: Partial<Instance> = {}) {
   const realm = new Realm(settings(port, clientId))
   const told: string[] = []
-  realm.handler.handle({ id: `${clientId}-in`, type: TYPE, limit: 2, msgid: () => 'm', changed: () => {}, begin: (held) => begin(realm, held), ended: (_held, event) => { told.push(event.code ?? event.state) }, ...more })
+  realm.handler.handle({ id: `${clientId}-in`, type: TYPE, limit: 2, msgid: () => 'm', changed: () => {}, told: () => {}, begin: (held) => begin(realm, held), ended: (_held, event) => { told.push(event.code ?? event.state) }, ...more })
   realm.start()
   return { realm, told }
 }

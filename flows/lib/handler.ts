@@ -22,6 +22,8 @@ export interface Instance {
   /** It ended without this flow: stopped, cancelled, too late, or given to another. */
   ended(held: Held, event: IntentEvent): void
   changed(): void
+  /** What is wrong with its type, as the appliance says after every offer; nothing, mostly. */
+  told(problems: HandlerReceipt['problems']): void
 }
 export interface Declaration { intent: DeclaredIntent; told(problems: HandlerReceipt['problems'], unknownWords: readonly string[]): void }
 export interface Report { state: Work['state']; code?: Code | undefined; message?: string | undefined; say?: string | undefined; data?: Record<string, unknown> | undefined }
@@ -187,6 +189,7 @@ export class Handler {
 
   #receipt(receipt: HandlerReceipt | undefined): void {
     if (!Array.isArray(receipt?.problems)) return
+    for (const instance of this.#instances.values()) instance.told(receipt.problems.filter(({ type }) => type === instance.type))
     const seen = new Set<string>()
     for (const { intent, told } of this.#declarations.values()) {
       if (seen.has(intent.type)) continue

@@ -114,3 +114,10 @@ test.serial('without a realm it says so and claims nothing', async (t) => {
   await bench.load([intentIn], [input({ realm: '' }), work, lost])
   t.deepEqual(bench.handlers.status(), [])
 })
+
+test.serial('a type that the appliance carries out itself is said to be taken', async (t) => {
+  const bench = await startFlows(t)
+  await bench.load([intentIn], [input({ intentType: 'drive.move' }), work, lost])
+  const status = await bench.status('in', (text) => text.startsWith('TYPE_TAKEN'))
+  t.regex(status, /carried out by the appliance itself/)
+})
