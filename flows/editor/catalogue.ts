@@ -1,6 +1,6 @@
 import type { RealmCatalogue } from '../../appliance/contracts/handlers.ts'
 import type { Choices } from './form.ts'
-import { $ } from './red.ts'
+import { $, RED } from './red.ts'
 
 /** Asked again after this: the appliance may have learned types since. */
 const FRESH_MS = 3000
@@ -18,13 +18,19 @@ export function catalogueOf(realm: string): Promise<RealmCatalogue | undefined> 
   return catalogue
 }
 
+/** Types of this very canvas that the appliance does not know yet: they are about to be deployed with it. */
+function drawnTypes(catalogue: RealmCatalogue | undefined): (readonly [type: string, title: string])[] {
+  const drawn = new Map(RED.nodes.filterNodes({ type: 'mtor-intent-define' }).map(({ intentType, title }) => [String(intentType ?? ''), String(title ?? '')]))
+  return [...drawn].filter(([type]) => type !== '' && !catalogue?.types.some((known) => known.type === type))
+}
+
 /** What can be chosen, as the editor's autoComplete takes it. */
 export function choicesOf(from: Choices, catalogue: RealmCatalogue | undefined, typed: string, device: string): { value: string; label: string }[] {
   const all = ((): readonly (readonly [value: string, about?: string])[] => {
     switch (from) {
-      case 'types': return catalogue?.types.map(({ type, title }) => [type, title]) ?? []
+      case 'types': return [...drawnTypes(catalogue), ...catalogue?.types.map(({ type, title }) => [type, title] as const) ?? []]
       // What the box carries out itself is never given to a flow.
-      case 'handled': return catalogue?.types.filter(({ by }) => by !== 'appliance').map(({ type, title }) => [type, title]) ?? []
+      case 'handled': return [...drawnTypes(catalogue), ...catalogue?.types.filter(({ by }) => by !== 'appliance').map(({ type, title }) => [type, title] as const) ?? []]
       case 'devices': return catalogue?.devices.map(({ id, kind }) => [id, kind]) ?? []
       case 'commands': return Object.keys(catalogue?.devices.find(({ id }) => id === device)?.commands ?? {}).map((command) => [command])
       case 'components': return catalogue?.components.map((component) => [component]) ?? []

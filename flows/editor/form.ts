@@ -16,7 +16,7 @@ export type Field = Base & (
   | { kind: 'checkbox'; value: boolean }
   | { kind: 'select'; value: string; options: readonly string[]; /** Options are codes, shown as they are. */ raw?: boolean }
   /** Free text with what the running appliance offers. */
-  | { kind: 'choose'; from: Choices; value?: string; required?: boolean; pattern?: string }
+  | { kind: 'choose'; from: Choices; value?: string; /** Always, or while another field has one of these values. */ required?: boolean | Condition; pattern?: string }
   | { kind: 'typed'; value: string; valueType: string; types: readonly string[] }
   | { kind: 'fields'; of: 'intentType' | 'command' }
   | { kind: 'lines'; rows: number }

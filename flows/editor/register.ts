@@ -6,6 +6,16 @@ import { slotsList } from './slots-list.ts'
 
 /** One family: what talks to the appliance has one colour. */
 const COLOUR = '#8FC1B5'
+/** Of the appliance's own probe flow: nobody else's. @see ../runtime/probe-flow.ts */
+const isProbe = ({ id }: EditorNode) => String(id).startsWith('mtorprobe')
+
+/** The realm that a new node takes: the first one, which mostly is the only one. */
+function firstRealm(): string {
+  const found: string[] = []
+  RED.nodes.eachConfig((node) => { if (node.type === 'mtor-realm' && !isProbe(node) && !node.d && !node.z) found.push(String(node.id)) })
+  return found[0] ?? ''
+}
+
 /** Fields that Node-RED's editor cannot read and write by itself. */
 const OWN = new Set(['fields', 'lines', 'slots'])
 
@@ -16,9 +26,9 @@ const holds = (condition: Condition | undefined, value: (name: string) => unknow
 const asked = (condition: Condition | undefined): string[] => condition ? [condition.field, ...asked(condition.and)] : []
 
 /** What is wrong with a value, as a key of the messages; undefined where nothing is. */
-function wrong(field: Field, value: unknown): string | undefined {
+function wrong(field: Field, value: unknown, other: (name: string) => unknown): string | undefined {
   const text = value === undefined || value === null ? '' : String(value)
-  if ('required' in field && field.required && text === '') return 'common.invalid.required'
+  if ('required' in field && (typeof field.required === 'object' ? holds(field.required, other) : field.required) && text === '') return 'common.invalid.required'
   if (field.kind === 'number') {
     if (text === '') return undefined
     if (!isNumber(value) || (field.minimum !== undefined && Number(value) < field.minimum) || (field.maximum !== undefined && Number(value) > field.maximum)) return 'common.invalid.number'
@@ -31,12 +41,13 @@ function wrong(field: Field, value: unknown): string | undefined {
 function defaultOf(field: Field): Record<string, unknown> {
   const validate = function (this: EditorNode, value: unknown, options?: unknown) {
     const isLacking = field.kind === 'number' && field.needsOneOf && [value, ...field.needsOneOf.filter((name) => name !== field.name).map((name) => this[name])].every((each) => !isNumber(each))
-    const problem = holds(field.when, (name) => this[name]) ? isLacking ? 'common.invalid.required' : wrong(field, value) : undefined
+    const other = (name: string) => this[name]
+    const problem = holds(field.when, other) ? isLacking ? 'common.invalid.required' : wrong(field, value, other) : undefined
     if (problem === undefined) return true
     return options ? `${this._?.(`common.field.${field.name}`) ?? field.name}: ${this._?.(problem) ?? problem}` : false
   }
   switch (field.kind) {
-    case 'realm': return { value: '', type: 'mtor-realm', required: !field.optional }
+    case 'realm': return { value: '', type: 'mtor-realm', required: !field.optional, filter: (node: EditorNode) => !isProbe(node) }
     case 'tls': return { value: '', type: 'tls-config', required: false }
     case 'fields': case 'slots': case 'lines': return { value: [] }
     case 'typed': return { value: field.value }
@@ -106,13 +117,14 @@ export function registerForm(form: Form): void {
     outputLabels(this: EditorNode, index: number) { return this._?.(`output.${index + 1}`) },
     inputLabels(this: EditorNode) { return this._?.('input') },
     oneditprepare: prepare, oneditsave: save,
+    ...(plain.some(({ kind, name }) => kind === 'realm' && name === 'realm') ? { onadd(this: EditorNode) { this.realm ||= firstRealm() } } : {}),
   })
 }
 
 /** Below an intent type: what it is, how it is said, and what slots it has. */
 function describe(node: EditorNode, form: Form, value: (name: string) => string | boolean, input: (name: string) => ReturnType<typeof $>): void {
   if (!form.fields.some(({ name, kind }) => name === 'intentType' && kind === 'choose')) return
-  const about = $('<div class="form-tips" style="margin: 0 0 12px 104px"></div>').insertAfter($('#mtor-row-intentType'))
+  const about = $('<div class="form-tips" style="margin: 0 0 12px 154px"></div>').insertAfter($('#mtor-row-intentType'))
   const show = () => {
     void catalogueOf(String(input('realm').val() ?? '')).then((catalogue) => {
       const type = catalogue?.types.find((each) => each.type === value('intentType'))

@@ -9,7 +9,8 @@ export const form: Form = {
   fields: [
     { name: 'realm', kind: 'realm', optional: true },
     ...sourceFields('input'),
-    { name: 'property', kind: 'choose', from: 'values', value: 'payload', icon: 'ellipsis-h' },
+    // Of a message it is the payload, unless told otherwise; what a source tells has many values.
+    { name: 'property', kind: 'choose', from: 'values', required: { field: 'source', is: ['device', 'node', 'app'] }, icon: 'ellipsis-h' },
     { name: 'above', kind: 'number', value: '', needsOneOf: ['above', 'below'], icon: 'arrow-up' },
     { name: 'below', kind: 'number', value: '', needsOneOf: ['above', 'below'], icon: 'arrow-down' },
     { name: 'hysteresis', kind: 'number', value: 0, minimum: 0, icon: 'arrows-v' },
