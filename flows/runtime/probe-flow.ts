@@ -16,7 +16,7 @@ export const PROBE_TAB = id('tab')
 export const probeFlow = (clientId: string): FlowNode[] => [
   { id: PROBE_TAB, type: 'tab', label: 'MTOR probe', disabled: false, locked: true, info: 'The appliance sends an intent through this flow to prove that flows run. It comes back by itself.' },
   { id: id('realm'), type: 'mtor-realm', name: 'MTOR probe', clientId },
-  { id: id('in'), type: 'mtor-intent-in', z: PROBE_TAB, name: '', realm: id('realm'), intentType: PROBE_TYPE, concurrent: 1, failOnError: true, x: 180, y: 80, wires: [[id('out')], []] },
+  { id: id('in'), type: 'mtor-intent-in', z: PROBE_TAB, name: '', realm: id('realm'), intentType: PROBE_TYPE, concurrent: 20, failOnError: true, x: 180, y: 80, wires: [[id('out')], []] },
   { id: id('out'), type: 'mtor-intent-result', z: PROBE_TAB, name: '', outcome: 'succeeded', data: 'payload', dataType: 'msg', x: 420, y: 80, wires: [] },
 ]
 

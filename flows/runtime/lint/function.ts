@@ -26,9 +26,7 @@ const LEAVES = /\b(?:break|return|throw)\b/
 /** A guess: a loop without a condition, and in its body nothing that leaves it. */
 export function hasEndlessLoop(code: string): boolean {
   const bare = withoutText(code)
-  for (const loop of bare.matchAll(ENDLESS)) if (!LEAVES.test(bodyAt(bare, loop.index + loop[0].length))) return true
-  // do … while (true): the condition stands behind its body.
-  return /\bdo\s*\{/.test(bare) && [...bare.matchAll(/\}\s*while\s*\(\s*(?:true|1|!0)\s*\)/g)].some(({ index }) => !LEAVES.test(bodyBefore(bare, index)))
+  return [...bare.matchAll(ENDLESS)].some(({ 0: loop, index }) => !LEAVES.test(doBodyBefore(bare, index) ?? bodyAt(bare, index + loop.length)))
 }
 
 /** The same without what is no code: comments, strings, templates. */
@@ -45,10 +43,13 @@ function bodyAt(code: string, from: number): string {
   return code.slice(start)
 }
 
-function bodyBefore(code: string, end: number): string {
-  for (let at = end, depth = 0; at >= 0; at--) {
+/** The body of the `do` whose condition begins at `end`; undefined where it is no such condition. */
+function doBodyBefore(code: string, end: number): string | undefined {
+  const close = code.slice(0, end).trimEnd().length - 1
+  if (code[close] !== '}') return undefined
+  for (let at = close, depth = 0; at >= 0; at--) {
     if (code[at] === '}') depth++
-    if (code[at] === '{' && --depth === 0) return code.slice(at, end)
+    if (code[at] === '{' && --depth === 0) return /\bdo\s*$/.test(code.slice(0, at)) ? code.slice(at, close) : undefined
   }
-  return code.slice(0, end)
+  return undefined
 }
