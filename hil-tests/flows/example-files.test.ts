@@ -20,7 +20,7 @@ const onTab = (nodes: readonly ExampleNode[]) => nodes.filter(({ z }) => z !== u
 const called = ({ name, type, intentType }: ExampleNode) => String(name || intentType || type)
 
 /** About as large as the editor draws it: centre, and half of its size. */
-const boxOf = (node: ExampleNode) => ({ x: node.x!, y: node.y!, halfWidth: Math.max(100, 7 * called(node).length + 50) / 2, halfHeight: 15 * Math.max(1, (node.wires?.length ?? 0) * 0.6) })
+const boxOf = (node: ExampleNode) => ({ x: node.x!, y: node.y!, halfWidth: Math.max(100, 7.5 * called(node).length + 60) / 2, halfHeight: 15 * Math.max(1, (node.wires?.length ?? 0) * 0.6) })
 
 test('there are seven, and all of them can be deployed together', (t) => {
   t.is(names.length, 7, names.join())
@@ -54,6 +54,7 @@ for (const name of names) {
   test(`${name}: laid out on the grid, nothing over another`, (t) => {
     const boxes = onTab(nodes).map((node) => ({ name: called(node), ...boxOf(node) }))
     t.deepEqual(boxes.filter(({ x, y }) => x % 20 !== 0 || y % 20 !== 0).map((box) => box.name), [])
+    t.deepEqual(boxes.filter(({ x, halfWidth }) => x < halfWidth || x + halfWidth > 1200).map((box) => box.name), [], 'beyond what an editor shows at first')
     const over = boxes.flatMap((a, at) => boxes.slice(at + 1).filter((b) => Math.abs(a.x - b.x) < a.halfWidth + b.halfWidth && Math.abs(a.y - b.y) < a.halfHeight + b.halfHeight).map((b) => `${a.name} over ${b.name}`))
     t.deepEqual(over, [])
   })
