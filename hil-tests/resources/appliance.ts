@@ -59,9 +59,10 @@ export class Appliance {
   async start(): Promise<void> {
     mkdirSync(this.stateDir, { recursive: true })
     this.#port = await freePort()
+    const { bus, ...settings } = this.#settings
     writeFileSync(this.configFile, stringify({
       realm: 'bench', node: 'bench-node', stateDir: this.stateDir,
-      bus: { listeners: [{ kind: 'tcp', host: '127.0.0.1', port: this.#port }] }, flows: { enabled: false }, ...this.#settings,
+      bus: { listeners: [{ kind: 'tcp', host: '127.0.0.1', port: this.#port }], ...(bus as object | undefined) }, flows: { enabled: false }, ...settings,
     }))
     this.#out = openSync(this.output, 'a')
     this.#wanted = true
