@@ -1,11 +1,12 @@
 import test from 'ava'
 import { readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { request as requestSecurely } from 'node:https'
 import { join } from 'node:path'
 import { WebSocket } from 'ws'
 import { hashPassword } from '../../appliance/bus/index.ts'
+import { ManualClock } from '../../appliance/contracts/clock.ts'
 import { MtorError } from '../../appliance/contracts/errors.ts'
 import { CORE_TYPES } from './lint/types.ts'
 import { PROBE_TAB } from './probe-flow.ts'
@@ -189,6 +190,32 @@ test('with operators the editor asks for name and password: operators change flo
   t.is((await deploy(ann)).status, 204)
   t.is(b.host.deploys.store.current!.author, 'ann')
   t.false(JSON.stringify(await (await b.admin('/settings', { headers: { authorization: String(ann) } })).json()).includes('scrypt'))
+})
+
+test('a damaged file of context is set aside, and Node-RED starts', async (t) => {
+  const b = await startFlows(t, { before: async (host) => {
+    const folder = join(host.deploys.store.dir, 'node-red/context/global')
+    await mkdir(folder, { recursive: true })
+    await writeFile(join(folder, 'global.json'), '{"count":')
+  } })
+  t.is((await b.host.ready()).state, 'running')
+  t.true(b.events.some(({ name, message }) => name === 'log' && /global\.json\.damaged/.test(message ?? '')))
+  await b.host.deploy({ flows: endpoint('a', 'const count = (global.get("count") ?? 0) + 1\nglobal.set("count", count)\nmsg.payload = String(count)\nreturn msg'), author: 'cli' })
+  t.is(await (await b.admin('/a')).text(), '1')
+  t.is(await (await b.admin('/a')).text(), '2')
+})
+
+test('a folder that cannot be used keeps nothing else from starting: it is told once aloud, and tried again', async (t) => {
+  const clock = new ManualClock()
+  let folder = ''
+  const b = await startFlows(t, { clock, prepare: async (stateDir) => { folder = join(stateDir, 'flows'); await writeFile(folder, 'no folder') } })
+  await clock.advance(30_000)
+  await becomes(() => b.told('store.failed') === 2)
+  t.deepEqual(b.events.filter(({ name }) => name === 'store.failed').map(({ say }) => say !== undefined), [true, false])
+  t.is(b.host.status().state, 'off')
+  await rm(folder)
+  await clock.advance(30_000)
+  await becomes(() => b.host.status().pid !== undefined)
 })
 
 test('with TLS the editor speaks it, with the certificate of the bus', async (t) => {

@@ -49,6 +49,8 @@ const NICENESS = 10
 /** Where memory is short, the kernel ends flows before the rest. @see proc(5), oom_score_adj */
 const OOM_SCORE = 500
 const MEMORY_MS = 250
+/** A folder that could not be read is tried again after this. */
+const REOPEN_MS = 30_000
 const START_MS = 20_000
 const DEPLOY_MS = 30_000
 /** After a start, until whoever handles intents must have come back. */
@@ -72,6 +74,9 @@ export class FlowsHost {
   readonly #ready = Promise.withResolvers<FlowsStatus>()
   #keeper: Keeper<ToNodeRed, FromNodeRed> | undefined
   #state: FlowsState = 'off'
+  #isOpen = false
+  #isToldClosed = false
+  #isStopped = false
   #startedMs = 0
   #startMs: number | undefined
   #isProven = false
@@ -83,7 +88,7 @@ export class FlowsHost {
   #failure: string | undefined
   /** Resolved when a start has come to something. */
   #settled = Promise.withResolvers<void>()
-  #timers: Partial<Record<'start' | 'good' | 'calm' | 'memory' | 'return', Timer>> = {}
+  #timers: Partial<Record<'open' | 'start' | 'good' | 'calm' | 'memory' | 'return', Timer>> = {}
 
   /** @throws MtorError CONFIG_INVALID where the editor would be open to the network */
   constructor(options: FlowsHostOptions) {
@@ -100,14 +105,25 @@ export class FlowsHost {
     this.#health = new Health({ clock, periodMs: config.probePeriodMs, timeoutMs: config.probeTimeoutMs, probe: options.probe, onProven: () => { this.#proven() }, onHung: (reason) => { this.#kill('hung', reason) } })
   }
 
-  /** Reads what is deployed, and mends what is damaged. */
+  /** Reads what is deployed, and mends what is damaged. A folder that cannot be used is told; the appliance goes on without flows, and it is tried again. */
   async open(): Promise<void> {
-    await this.deploys.open()
-    makePlaces(this.#places)
+    try {
+      await this.deploys.open()
+      makePlaces(this.#places)
+      this.#isOpen = true
+    } catch (thrown) {
+      const { code, message } = toMtorError(thrown)
+      this.#tell({ severity: 'error', name: 'store.failed', code, message: `flows cannot be kept: ${message}`, ...(this.#isToldClosed ? {} : { say: 'I cannot read my flows.' }) })
+      this.#isToldClosed = true
+    }
   }
 
   start(): void {
-    if (this.#keeper) return
+    if (this.#keeper || this.#isStopped) return
+    if (!this.#isOpen) {
+      this.#timers.open = this.#o.clock.setTimeout(() => { void this.open().then(() => { this.start() }) }, REOPEN_MS)
+      return
+    }
     const { config, clock, framesDir, realm, client, addresses } = this.#o
     const environment = environmentOf(config, this.#places, { MTOR_REALM_URL: realmUrl(addresses()), MTOR_REALM_NAME: realm, MTOR_REALM_USER: client.username, MTOR_REALM_PASSWORD: client.password, MTOR_REALM_CLIENT: this.#clientId })
     this.#keeper = new Keeper<ToNodeRed, FromNodeRed>({
@@ -120,6 +136,7 @@ export class FlowsHost {
 
   async stop(): Promise<void> {
     this.#state = 'off'
+    this.#isStopped = true
     this.#settled.resolve()
     this.#health.stop()
     this.#clear()
@@ -288,7 +305,7 @@ export class FlowsHost {
   /** All but the watch over memory. */
   #clear(): void {
     const { clock } = this.#o
-    for (const name of ['start', 'good', 'calm', 'return'] as const) clock.clearTimeout(this.#timers[name])
+    for (const name of ['open', 'start', 'good', 'calm', 'return'] as const) clock.clearTimeout(this.#timers[name])
   }
 
   #watchMemory(): void {

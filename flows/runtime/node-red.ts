@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import vm from 'node:vm'
 import { MtorError, toMtorError } from '../../appliance/contracts/errors.ts'
+import { mendContext } from './context.ts'
 import { Exchange } from './exchange.ts'
 import { LogLines, type NodeRedLine } from './log-lines.ts'
 import type { Ask, EditorUser, FromNodeRed, Setup, ToNodeRed } from './messages.ts'
@@ -57,6 +58,7 @@ export class NodeRedProcess {
 
   async #run(setup: Setup): Promise<void> {
     limitScripts(setup.functionTimeoutS * 1000)
+    for (const aside of await mendContext(setup.userDir)) this.#send({ kind: 'log', level: 'error', message: `a file of the context of flows was damaged; it is set aside as ${aside}`, leftOut: 0 })
     const red = this.#red
     let server: Server
     const serve: RequestListener = (request, response) => {

@@ -36,10 +36,10 @@ export interface Bench extends BusBench {
   /** How often an event of that name was raised by flows. */
   told(name: string): number
 }
-export interface BenchOptions { config?: Partial<FlowsConfig>; clients?: BusConfig['clients']; clock?: Clock; /** Before Node-RED is started. */ before?(host: FlowsHost): Promise<void> }
+export interface BenchOptions { config?: Partial<FlowsConfig>; clients?: BusConfig['clients']; clock?: Clock; /** Before the folder is opened. */ prepare?(stateDir: string): Promise<void>; /** Before Node-RED is started. */ before?(host: FlowsHost): Promise<void> }
 
 /** Node-RED as the appliance runs it, on the real bus with real handlers, with state of its own; ends with the test. */
-export async function startFlows(t: ExecutionContext, { config = {}, clients = [], clock = systemClock, before }: BenchOptions = {}): Promise<Bench> {
+export async function startFlows(t: ExecutionContext, { config = {}, clients = [], clock = systemClock, prepare, before }: BenchOptions = {}): Promise<Bench> {
   const client: InternalClient = { username: 'mtor-flows', password: randomBytes(24).toString('base64url'), role: 'flow' }
   const values = memoryValues()
   const reached: { bus?: Bus } = {}
@@ -55,6 +55,7 @@ export async function startFlows(t: ExecutionContext, { config = {}, clients = [
     probe: async (nonce, timeoutMs) => { if ((await handlers.probe(PROBE_TYPE, { nonce }, timeoutMs)).data?.['nonce'] !== nonce) throw new MtorError('FLOW_INVALID', 'another nonce') },
   })
   t.teardown(async () => { await host.stop(); handlers.stop() })
+  await prepare?.(bench.stateDir)
   await host.open()
   await before?.(host)
   host.start()
