@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../contracts/clock.ts'
 import { isCode } from '../contracts/codes.ts'
 import { PROTOCOL_VERSION, type Source } from '../contracts/envelope.ts'
 import { MtorError, toMtorError } from '../contracts/errors.ts'
-import { definitionOf, type Claim, type DeclaredIntent, type Grant, type HandlerOffer, type HandlerReceipt, type Task, type Work } from '../contracts/handlers.ts'
+import { definitionOf, NOBODY, type Claim, type DeclaredIntent, type Grant, type HandlerOffer, type HandlerReceipt, type Task, type Work } from '../contracts/handlers.ts'
 import type { Hub } from '../contracts/hub.ts'
 import { uuidv7 } from '../contracts/ids.ts'
 import { declareIntents, intentDefinition, intentPolicy, isBuiltIn } from '../contracts/intents.ts'
@@ -209,10 +209,13 @@ export class Handlers {
     open.timer = clock.setTimeout(() => this.#show(open), SHOW_AGAIN_MS)
   }
 
-  /** A handler asks for an intent. Every claim is answered by a grant that says who has it, or by nothing where it is over. */
+  /** A handler asks for an intent. Every claim is answered by a grant that says who has it: nobody where it is over, or where a later attempt is shown. */
   claim(id: string, { handler, instance, attempt }: Claim): void {
     const open = this.#open.get(id)
-    if (!open || attempt !== open.task.attempt) return
+    if (!open || attempt !== open.task.attempt) {
+      const over: Grant = { v: PROTOCOL_VERSION, handler: NOBODY, instance: NOBODY, attempt }
+      return this.#o.publish(this.#o.topics.grant(id), over, { qos: 1 })
+    }
     if (!open.holder && this.#online.has(handler) && this.#known.get(handler)?.handles.includes(open.task.type)) {
       open.holder = { handler, instance }
       this.#o.clock.clearTimeout(open.timer)
