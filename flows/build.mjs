@@ -40,7 +40,7 @@ function row(field, prefix) {
   const label = `<label for="${id}" style="width: ${LABEL_PX}px"><i class="fa fa-${icon}"></i> <span data-i18n="common.field.${name}"></span></label>`
   const wrap = (inner) => `<div class="form-row" id="mtor-row-${name}">${inner}</div>`
   switch (kind) {
-    case 'note': return `<div class="form-tips" data-i18n="[html]note.${name}"></div>`
+    case 'note': return `<div class="form-tips" style="margin-bottom: 12px" data-i18n="[html]note.${name}"></div>`
     case 'checkbox': return wrap(`<label style="width: ${LABEL_PX}px"></label><input type="checkbox" id="${id}" style="display: inline-block; width: auto; vertical-align: top"> <label for="${id}" style="width: calc(100% - ${LABEL_PX + 40}px)"><span data-i18n="common.field.${name}"></span></label>`)
     case 'select': return wrap(`${label}<select id="${id}" style="${REST}">${field.options.map((option) => field.raw && option !== '' ? `<option value="${escape(option)}">${escape(option)}</option>` : `<option value="${escape(option)}" data-i18n="common.option.${escape(option === '' ? `${name}None` : option)}"></option>`).join('')}</select>`)
     case 'number': return wrap(`${label}<input type="text" id="${id}" style="width: 120px">${field.unit ? ` <span>${escape(field.unit)}</span>` : ''}`)

@@ -1,6 +1,7 @@
 import { fieldsList } from './fields-list.ts'
 import type { Condition, Field, Form } from './form.ts'
 import { catalogueOf, choicesOf } from './catalogue.ts'
+import { SLOT_NAME, SLOT_VALUE } from './patterns.ts'
 import { $, RED, type EditorNode } from './red.ts'
 import { slotsList } from './slots-list.ts'
 
@@ -38,19 +39,27 @@ function wrong(field: Field, value: unknown, other: (name: string) => unknown): 
   return undefined
 }
 
-function defaultOf(field: Field): Record<string, unknown> {
+/** What is wrong with the slots of a declaration. @see ../../appliance/contracts/handlers.ts */
+function wrongSlots(slots: unknown): string | undefined {
+  const isWrong = ({ name, kind, values }: { name?: unknown; kind?: unknown; values?: readonly string[] }) => !SLOT_NAME.test(String(name)) || (kind === 'choice' && !(values?.length && values.every((each) => SLOT_VALUE.test(each))))
+  return Array.isArray(slots) && slots.some(isWrong) ? 'common.invalid.slots' : undefined
+}
+
+/** @param valueOf the value of another field: as its form has it just now, else as the node has it */
+function defaultOf(field: Field, valueOf: (node: EditorNode, name: string) => unknown): Record<string, unknown> {
   const validate = function (this: EditorNode, value: unknown, options?: unknown) {
-    const isLacking = field.kind === 'number' && field.needsOneOf && [value, ...field.needsOneOf.filter((name) => name !== field.name).map((name) => this[name])].every((each) => !isNumber(each))
-    const other = (name: string) => this[name]
-    const problem = holds(field.when, other) ? isLacking ? 'common.invalid.required' : wrong(field, value, other) : undefined
+    const other = (name: string) => valueOf(this, name)
+    const isLacking = field.kind === 'number' && field.needsOneOf && [value, ...field.needsOneOf.filter((name) => name !== field.name).map(other)].every((each) => !isNumber(each))
+    const problem = holds(field.when, other) ? isLacking ? 'common.invalid.required' : field.kind === 'slots' ? wrongSlots(value) : wrong(field, value, other) : undefined
     if (problem === undefined) return true
     return options ? `${this._?.(`common.field.${field.name}`) ?? field.name}: ${this._?.(problem) ?? problem}` : false
   }
   switch (field.kind) {
     case 'realm': return { value: '', type: 'mtor-realm', required: !field.optional, filter: (node: EditorNode) => !isProbe(node) }
     case 'tls': return { value: '', type: 'tls-config', required: false }
-    case 'fields': case 'slots': case 'lines': return { value: [] }
-    case 'typed': return { value: field.value }
+    case 'fields': case 'lines': return { value: [] }
+    case 'slots': return { value: [], validate }
+    case 'typed': return { value: field.value, validate: RED.validators.typedInput({ typeField: `${field.name}Type`, allowBlank: true, allowUndefined: true }) }
     default: return { value: 'value' in field ? field.value ?? '' : '', validate }
   }
 }
@@ -60,14 +69,16 @@ export function registerForm(form: Form): void {
   const prefix = form.config ? 'node-config-input-' : 'node-input-'
   const credentials = form.fields.filter((field) => 'credential' in field), plain = form.fields.filter((field) => !('credential' in field) && field.kind !== 'note')
   const defaults: Record<string, unknown> = { name: { value: '' } }
+  let edited: EditorNode | undefined
+  const valueOf = (node: EditorNode, name: string) => node === edited ? value(name) : node[name]
   for (const field of plain) {
-    defaults[field.name] = defaultOf(field)
+    defaults[field.name] = defaultOf(field, valueOf)
     if (field.kind === 'typed') defaults[`${field.name}Type`] = { value: field.valueType }
   }
   const input = (name: string) => $(`#${prefix}${name}`)
+  const value = (name: string) => { const element = input(name); return element.attr('type') === 'checkbox' ? element.prop('checked') as boolean : String(element.val() ?? '') }
 
   const prepare = function (this: EditorNode) {
-    const value = (name: string) => { const element = input(name); return element.attr('type') === 'checkbox' ? element.prop('checked') as boolean : String(element.val() ?? '') }
     for (const field of form.fields) {
       switch (field.kind) {
         case 'typed': {
@@ -92,9 +103,12 @@ export function registerForm(form: Form): void {
     for (const name of new Set(form.fields.flatMap(({ when }) => asked(when)))) input(name).on('change', show)
     show()
     describe(this, form, value, input)
+    edited = this
   }
 
+  const closed = () => { edited = undefined }
   const save = function (this: EditorNode) {
+    closed()
     for (const field of form.fields) {
       if (!OWN.has(field.kind)) continue
       if (field.kind === 'lines') this[field.name] = String($(`#mtor-${field.name}`).val() ?? '').split('\n').map((line) => line.trim()).filter((line) => line !== '')
@@ -116,7 +130,7 @@ export function registerForm(form: Form): void {
     labelStyle(this: EditorNode) { return this.name ? 'node_label_italic' : '' },
     outputLabels(this: EditorNode, index: number) { return this._?.(`output.${index + 1}`) },
     inputLabels(this: EditorNode) { return this._?.('input') },
-    oneditprepare: prepare, oneditsave: save,
+    oneditprepare: prepare, oneditsave: save, oneditcancel: closed, oneditdelete: closed,
     ...(plain.some(({ kind, name }) => kind === 'realm' && name === 'realm') ? { onadd(this: EditorNode) { this.realm ||= firstRealm() } } : {}),
   })
 }

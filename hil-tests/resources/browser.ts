@@ -129,6 +129,7 @@ export class FlowEditor {
     await row.locator('.red-ui-typedInput-type-select').click()
     await this.page.locator('.red-ui-typedInput-options:visible a', { hasText: type }).click()
     await row.locator('.red-ui-typedInput-input-wrap input').fill(value)
+    await this.page.keyboard.press('Tab')
   }
 
   /** The list that a field offers, opened with its button. */
