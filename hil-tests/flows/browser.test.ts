@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { hashPassword } from '../../appliance/bus/password.ts'
 import type { SystemEvent } from '../../appliance/contracts/events.ts'
-import { FlowEditor, openBrowser } from '../resources/browser.ts'
+import { ARTEFACTS, FlowEditor, openBrowser } from '../resources/browser.ts'
 import { FlowBench, topics } from '../resources/flows.ts'
 
 // A person at the flow editor, with mouse and keyboard, before a box that hears and speaks. Each step leaves a picture.
@@ -155,4 +155,5 @@ test.serial('EDIT-007 to a browser that asks for German the nodes speak German',
   t.true((await (await german.help()).innerText()).includes('Beispiel'))
   await german.shot('13-german')
   await german.close()
+  t.log(`pictures of every step: ${ARTEFACTS}`)
 })
