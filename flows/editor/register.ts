@@ -119,7 +119,8 @@ export function registerForm(form: Form): void {
   RED.nodes.registerType(form.type, {
     category: form.config ? 'config' : 'MTOR', color: COLOUR, defaults,
     ...(credentials.length > 0 ? { credentials: Object.fromEntries(credentials.map(({ name, kind }) => [name, { type: kind === 'password' ? 'password' : 'text' }])) } : {}),
-    ...(form.config ? {} : { inputs: form.inputs ?? 0, outputs: form.outputs ?? 0, icon: form.icon, align: form.end ? 'right' : 'left' }),
+    // A realm that no node names is no mistake: the next one takes it.
+    ...(form.config ? { hasUsers: false } : { inputs: form.inputs ?? 0, outputs: form.outputs ?? 0, icon: form.icon, align: form.end ? 'right' : 'left' }),
     paletteLabel(this: EditorNode) { return this._?.('palette') ?? form.type.slice(5) },
     label(this: EditorNode) {
       const named = form.label ? String(this[form.label] ?? '') : ''
