@@ -39,6 +39,7 @@ test.serial('EDIT-001 a wrong password is refused, and told; the right one opens
   t.deepEqual(editor.errors.splice(0).filter((error) => !/40[13]/.test(error)), [])
   t.is((await page.locator('#red-ui-workspace-tabs .red-ui-tab.active').innerText()).trim(), 'Flow 1')
   t.is((await page.locator('#red-ui-palette .red-ui-palette-header:visible').first().innerText()).trim(), 'MTOR')
+  t.is((await flows.status()).deploy, undefined, 'what it opens with is no deploy')
 })
 
 test.serial('EDIT-002 intent define: the form marks what is lacking, and takes a sentence with a slot', async (t) => {
