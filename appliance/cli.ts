@@ -3,6 +3,8 @@ import { Command, CommanderError } from 'commander'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { addDeviceCommands } from './cli/device.ts'
+import { addFlowsCommands } from './cli/flows.ts'
+import { addHandlersCommands } from './cli/handlers.ts'
 import { addInferenceCommands } from './cli/inference.ts'
 import { addLearnCommands } from './cli/learn.ts'
 import { addModelsCommands } from './cli/models.ts'
@@ -13,6 +15,7 @@ import { MtorError, toMtorError } from './contracts/errors.ts'
 import { EXIT, exitCodeOf } from './gateway/exit-codes.ts'
 import { ControlClient } from './gateway/client.ts'
 import * as show from './gateway/show.ts'
+import type { TypeDescription } from './understand/index.ts'
 
 /** The `mtor` command. Every subcommand takes --json; exit codes are in gateway/exit-codes.ts and in --help. */
 const program = new Command('mtor')
@@ -37,6 +40,14 @@ const print = (value: unknown, text: () => string) => { process.stdout.write(`${
 const printEntries = (entries: readonly Record<string, unknown>[], full: boolean) => {
   if (json()) for (const entry of entries) print(entry, () => '')
   else process.stdout.write(`${show.entries(entries, full)}\n`)
+}
+
+/** What can be said: of the daemon, which knows what flows declare; where none runs, of the intent files. */
+async function spokenTypes(): Promise<TypeDescription[]> {
+  try { return await client().call('GET', '/types') as TypeDescription[] } catch (error) { if (toMtorError(error).code !== 'NOT_RUNNING') throw error }
+  const { Understander } = await import('./understand/index.ts')
+  const { understand, sequences } = config()
+  return (await Understander.load({ directories: understand.directories, sequences: Object.keys(sequences) })).types()
 }
 
 /** Aborted by Ctrl-C, so that following commands end cleanly. */
@@ -64,10 +75,7 @@ program.command('listen').argument('[file]', 'WAV file, any rate, 1 to 8 channel
 program.command('intents').argument('[type]', 'only this type, such as drive.move')
   .description('the catalogue: what can be asked, with slots, units, ranges and examples')
   .action(async (type: string | undefined) => {
-    const { Understander } = await import('./understand/index.ts')
-    const { understand, sequences } = config()
-    const understander = await Understander.load({ directories: understand.directories, sequences: Object.keys(sequences) })
-    show.intents(understander.types(), type, json())
+    show.intents(await spokenTypes(), type, json())
   })
 
 program.command('events').description('what happens on the box')
@@ -132,7 +140,9 @@ program.command('journal').argument('[id]', 'one intent by its id').description(
   })
 
 const context: CliContext = { config, client, json, print, interrupted }
+addFlowsCommands(program, context)
 addInferenceCommands(program, context)
+addHandlersCommands(program, context)
 addModelsCommands(program, context)
 addLearnCommands(program, context)
 addRealmCommands(program, context)

@@ -1,12 +1,14 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { FlowsHost, flowRoutes, PROBE_TYPE, withLocalListener } from '../flows/runtime/index.ts'
 import { Bus } from './bus/index.ts'
 import { inRunDir, inStateDir, loadConfig, PROJECT_DIR } from './config/load.ts'
 import type { Config } from './config/schema.ts'
 import { bootId, systemClock as clock } from './contracts/clock.ts'
 import type { Envelope } from './contracts/envelope.ts'
-import { toMtorError } from './contracts/errors.ts'
+import { MtorError, toMtorError } from './contracts/errors.ts'
 import { Hub } from './contracts/hub.ts'
 import { isHazardous } from './contracts/intents.ts'
 import { topicsOf } from './contracts/topics.ts'
@@ -38,9 +40,11 @@ import { isNotFitted, makeSkills } from './skills/index.ts'
 import { Conversation } from './speech/conversation.ts'
 import { firstLight, knownUtterance } from './speech/first-light.ts'
 import { SpeechHost } from './speech/host.ts'
+import { makeLessons } from './speech/lessons.ts'
 import { synthesise } from './speech/speak/index.ts'
+import { handleText } from './speech/wyoming/handle.ts'
 import { Thinking } from './thinking.ts'
-import { Dialogue, Understander } from './understand/index.ts'
+import { Asking, Dialogue, Understander } from './understand/index.ts'
 
 /** The composition root: reads the configuration, builds the parts, starts them in order, stops them in reverse. */
 const USAGE = `Usage: npm start -- [options]
@@ -94,7 +98,9 @@ async function main(config: Config): Promise<void> {
   let conversation: Conversation | undefined
   let thinking: Thinking | undefined
   const sequenceNames = Object.keys(config.sequences)
-  const host = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, models: { modelsDir: config.inference.modelsDir, ...(config.inference.copyDir === undefined ? {} : { copyDir: config.inference.copyDir }) }, clock, hub, onMessage: (message) => conversation?.onSpeech(message), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false) }) : undefined
+  const host = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, models: { modelsDir: config.inference.modelsDir, ...(config.inference.copyDir === undefined ? {} : { copyDir: config.inference.copyDir }) }, clock, hub, onMessage: (message) => conversation?.onSpeech(message), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false),
+    wyoming: { ...config.dialects.wyoming, node: config.node, version }, handle: async (text) => conversation ? handleText(text, { conversation, clock }) : { ok: false, text: '' } }) : undefined
+  if (!host && config.dialects.wyoming.enabled) hub.system({ severity: 'warning', component: 'speech', name: 'wyoming.failed', code: 'SPEECH_DOWN', message: 'Wyoming is on, but speech is off: the port is not opened' })
   await host?.start()
   parts.add('speech', () => host?.stop())
 
@@ -132,11 +138,17 @@ async function main(config: Config): Promise<void> {
   const topics = topicsOf(config.realm)
   const handlers = new Handlers({
     hub, clock, topics, values: journal, publish: (topic, payload, options) => bus.publish(topic, payload, options), isVacant: isNotFitted,
-    check: (declares, others) => understander.checkDeclared(declares, others),
-    learn: async (declares, answers) => { understander.learn(declares); return await host?.learn(declares, answers) ?? { unknownWords: [] } },
+    ...makeLessons({ understander, host, hub }),
   })
   await handlers.start()
   parts.add('handlers', () => handlers.stop())
+  // Node-RED's own identity on the bus: its password is of this start only.
+  const flowsClient = { username: 'mtor-flows', password: randomBytes(24).toString('base64url'), role: 'flow' as const }
+  const flows = config.flows.enabled ? new FlowsHost({
+    config: config.flows, bus: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, framesDir: inStateDir(config, config.vision.framesDir), hub, clock, values: journal, client: flowsClient, addresses: () => bus.addresses(), handlers,
+    probe: async (nonce, timeoutMs) => { if ((await handlers.probe(PROBE_TYPE, { nonce }, timeoutMs)).data?.nonce !== nonce) throw new MtorError('FLOW_INVALID', 'the probe flow answered something else') },
+  }) : undefined
+  if (flows) await part('store of flows', () => flows.open())
   const minds = thinking = new Thinking({ config, hub, clock, values: journal, speech: host })
   await part('models and eyes', () => minds.start(), () => minds.stop())
   const skills = makeSkills({
@@ -154,15 +166,19 @@ async function main(config: Config): Promise<void> {
         return service.run(child, { client: 'sequence', role: 'operator', kind: 'sequence' }, signal)
       },
     },
+    voice: { say: (text, options) => conversation!.speak(text, options), ask: (question, signal) => asking.ask({ timeoutMs: config.speech.answerWindowMs, ...question }, signal) },
     examples: () => understander.types(), lastSpoken: () => conversation?.lastSaid, announce: (text) => { hub.system({ severity: 'info', component: 'timer', name: 'announced', message: text, say: text }) },
   })
   const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, handlers, drivers, epochOf: (device) => devices.epochOf(device), renewEpoch: (device) => devices.takeCommand(device), concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs, ...(together ? { isOurs: (job) => together.work.isOurs(job), onLeft: (job) => together.work.left(job) } : {}) })
   stop.afterwards((reason) => { dispatcher.abortActuations(reason); together?.work.abortActuations(reason) })
   const admission = new Admission({ clock, guard, here: () => ({ node: hub.node, boot: hub.boot }), replayed: async (envelope) => await journal.get(envelope.id) !== undefined })
   const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished, ...(together ? { elsewhere: { takes: (envelope) => together.work.takes(envelope), watch: (envelope, expiresMonoMs) => together.work.watch(envelope, expiresMonoMs), cancel: (id, reason) => together.work.cancel(id, reason) }, serveUnjournalled: true } : {}) })
-  const dialogue = new Dialogue({ understander, clock, answerTimeoutMs: config.understand.answerTimeoutMs, isHazardous, proposals: config.understand.proposals })
+  // A box that is silent, by configuration, tells its questions as events and is answered by what is typed.
+  const speaks = host !== undefined && config.speech.speak.engine !== 'none' && config.speech.speak.device !== 'none'
+  const asking: Asking = new Asking({ clock, hub, mouth: { speaks, say: (text) => conversation!.speak(text), listen: (forMs, form) => host?.expectAnswer(forMs, form), free: () => dialogue.closed('voice') } })
+  const dialogue: Dialogue = new Dialogue({ understander, clock, answerTimeoutMs: config.understand.answerTimeoutMs, isHazardous, proposals: config.understand.proposals, asking })
   parts.add('dialogue', () => dialogue.stop())
-  conversation = new Conversation({ dialogue, service, hub, clock, voice: () => host, answerWindowMs: config.speech.answerWindowMs, ...(minds.ears ? { betterEars: (message) => minds.ears!.hear(message) } : {}) })
+  conversation = new Conversation({ dialogue, service, hub, clock, voice: () => host, answerWindowMs: config.speech.answerWindowMs, asking, speaks, ...(minds.ears ? { betterEars: (message) => minds.ears!.hear(message) } : {}) })
   hub.onSystem((event) => { if (event.say && event.severity !== 'debug') conversation?.announce(event.say) })
   await part('skills', () => Promise.all(skills.map((skill) => skill.start?.())), () => Promise.all(skills.map((skill) => skill.stop?.())))
   // Stopped in reverse: what runs is halted on its device and ends as INTERRUPTED, while the journal still takes it; then the devices go.
@@ -178,7 +194,7 @@ async function main(config: Config): Promise<void> {
 
   const dialects = new Dialects({ config, version, values: journal, hub, clock, topics, service, conversation, understander, expectAnswer: (forMs) => host?.expectAnswer(forMs), bus: { publish: (topic, payload, options) => bus.publish(topic, payload, options), subscribe: (filter, listener, options) => bus.subscribe(filter, listener, options) } })
   await dialects.prepare()
-  const bus: Bus = new Bus({ config: config.bus, realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason), handlers, foreign: dialects.foreign, ...(oneBus ? { mesh: oneBus.mesh } : {}),
+  const bus: Bus = new Bus({ config: flows ? { ...config.bus, listeners: withLocalListener(config.bus.listeners) } : config.bus, internal: [flowsClient], realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason), handlers, foreign: dialects.foreign, ...(oneBus ? { mesh: oneBus.mesh } : {}),
     deviceCommand: (device, payload, { client, role, kind }) => service.submit(service.envelope('device.command', { device, ...payload as Record<string, unknown> }, { kind, operator: client.slice(0, 64) }), { client, role, kind }) })
   oneBus?.join(bus)
   await part('bus', () => bus.start(), () => bus.stop())
@@ -187,10 +203,10 @@ async function main(config: Config): Promise<void> {
   tellCatalogue()
   minds.publish((provider) => bus.publish(topics.inferenceProvider(provider.model), provider, { retain: true }))
   if (dialects.active) await part('dialects', () => dialects.start(), () => dialects.stop())
-  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), ...(oneBus ? { peers: oneBus.stats() } : {}), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, ...(realm ? { realm: () => ({ role: realm.role, protocol: PEER_PROTOCOL }) } : {}), publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => minds.summary() })
+  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), ...(oneBus ? { peers: oneBus.stats() } : {}), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, ...(realm ? { realm: () => ({ role: realm.role, protocol: PEER_PROTOCOL }) } : {}), publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => ({ ...minds.summary(), flows: flows?.status() ?? { state: 'off' } }) })
   status.start()
   parts.add('status', () => status.stop())
-  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...realmRoutes({ realm, stateDir: config.stateDir, node: config.node, version, config: config.peers }), ...deviceRoutes({ node: config.node, ownership: together?.ownership, own: () => drivers.map(({ id, kind, connected }) => ({ id, kind, connected, epoch: devices.epochOf(id) })) }), ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
+  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...realmRoutes({ realm, stateDir: config.stateDir, node: config.node, version, config: config.peers }), ...deviceRoutes({ node: config.node, ownership: together?.ownership, own: () => drivers.map(({ id, kind, connected }) => ({ id, kind, connected, epoch: devices.epochOf(id) })) }), ...flowRoutes(flows, () => handlers.declared().flatMap(({ client, intent }) => client.startsWith(`flows-${config.node}`) ? [] : [intent.type])), ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), types: () => understander.types(), handlers, ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
   await part('control socket', () => control.start(), () => control.stop())
   parts.add('new requests', () => service.close())
 
@@ -204,6 +220,12 @@ async function main(config: Config): Promise<void> {
   if (screen.hasKeys) console.log('Space, s or Esc stops everything that moves; q or Ctrl-C ends.')
   screen.start(hub)
   parts.add('screen', () => screen.stop())
+  // Last, so that nothing else waits for it.
+  if (flows && !parts.ending) {
+    flows.start()
+    parts.add('flows', () => flows.stop())
+    void flows.ready().then(({ url, startMs = 0, rssMB = 0 }) => { console.log(`✓ flows: ${url ?? ''} ready ${(startMs / 1000).toFixed(1)} s later, ${rssMB} MB`) })
+  }
 }
 
 /** The known utterance goes through the whole chain; prints its timeline. */

@@ -15,29 +15,41 @@ const ROOT = resolve(import.meta.dirname, '..')
 const READY_GOAL_S = 8
 const RSS_GOAL_MB = 150
 const SET_UP_GOAL_S = 0.3
+const FLOWS_GOAL_S = 5
 const READY_TIMEOUT_MS = 60_000
 const INTENTS = 500
 
-interface Started { child: ChildProcess; folder: string; readyS: number; line: string }
+interface Started { child: ChildProcess; folder: string; readyS: number; line: string; /** What it says of its flows, after it is ready. */ flows: Promise<{ laterS: number; rssMB: number }> }
 
 /** Starts a daemon of its own in a new folder, as `npm start` does, and waits for its line "ready …". */
 async function start(firstLight: boolean, signal: AbortSignal): Promise<Started> {
   const folder = await mkdtemp(join(tmpdir(), 'mtor-start-'))
   const file = join(folder, 'mtor.yaml')
-  await writeFile(file, stringify({ stateDir: 'state', bus: { listeners: [{ kind: 'tcp', host: '127.0.0.1', port: 0 }] } }))
+  await writeFile(file, stringify({ stateDir: 'state', bus: { listeners: [{ kind: 'tcp', host: '127.0.0.1', port: 0 }] }, flows: { port: 0 } }))
   const startedMs = performance.now()
   const child = spawn(process.execPath, [join(ROOT, 'setup/start.mjs'), '--config', file, ...(firstLight ? [] : ['--no-first-light'])], { stdio: ['ignore', 'pipe', 'pipe'] })
   const said: string[] = []
+  const flows = Promise.withResolvers<{ laterS: number; rssMB: number }>()
+  flows.promise.catch(() => { /* Nobody may wait for it. */ })
   try {
     const line = await new Promise<string>((done, fail) => {
       const late = setTimeout(() => fail(new MtorError('DEADLINE', `not ready after ${READY_TIMEOUT_MS / 1000} s: ${said.slice(-5).join(' | ')}`)), READY_TIMEOUT_MS)
       const settle = (then: () => void) => { clearTimeout(late); signal.removeEventListener('abort', aborted); then() }
       const aborted = () => settle(() => fail(signal.reason as Error))
       signal.addEventListener('abort', aborted)
-      for (const stream of [child.stdout!, child.stderr!]) createInterface({ input: stream }).on('line', (text) => { said.push(text); if (/^ready\b/.test(text)) settle(() => done(text)) })
-      child.once('exit', (code) => settle(() => fail(new MtorError('NOT_RUNNING', `the daemon ended with ${code}: ${said.slice(-5).join(' | ')}`))))
+      for (const stream of [child.stdout!, child.stderr!]) createInterface({ input: stream }).on('line', (text) => {
+        said.push(text)
+        if (/^ready\b/.test(text)) settle(() => done(text))
+        const told = /^✓ flows: \S+ ready ([\d.]+) s later, (\d+) MB/.exec(text)
+        if (told) flows.resolve({ laterS: Number(told[1]), rssMB: Number(told[2]) })
+      })
+      child.once('exit', (code) => {
+        const ended = new MtorError('NOT_RUNNING', `the daemon ended with ${code}: ${said.slice(-5).join(' | ')}`)
+        flows.reject(ended)
+        settle(() => fail(ended))
+      })
     })
-    return { child, folder, readyS: (performance.now() - startedMs) / 1000, line }
+    return { child, folder, readyS: (performance.now() - startedMs) / 1000, line, flows: flows.promise }
   } catch (error) { await stop({ child, folder }); throw error }
 }
 
@@ -74,7 +86,7 @@ export default {
     const rounds = quick ? 2 : 10
     const setUp = [await setUpS(), await setUpS(), await setUpS()]
     const ready: Record<'lit' | 'unlit', number[]> = { lit: [], unlit: [] }
-    const idleMB: number[] = []; const busyMB: number[] = []; const stopS: number[] = []
+    const idleMB: number[] = []; const busyMB: number[] = []; const stopS: number[] = []; const flowsS: number[] = []; const flowsMB: number[] = []
     let failedLights = 0
     // The first start fills the caches and is not counted.
     for (let round = -1; round < rounds; round++) {
@@ -85,6 +97,9 @@ export default {
           ready[kind].push(started.readyS)
           if (started.line.includes('first light failed')) failedLights++
           progress(`round ${round + 1} of ${rounds}: ${started.line}`)
+          const flows = await started.flows
+          flowsS.push(flows.laterS)
+          flowsMB.push(flows.rssMB)
           if (kind === 'lit') continue
           const control = new ControlClient(join(started.folder, 'state/run/control.sock'))
           const { pid } = await control.call('GET', '/status') as { pid: number }
@@ -99,6 +114,9 @@ export default {
       { metric: 'start to ready with first light, slowest', value: quantile(ready.lit, 1), unit: 's' },
       { metric: 'start to ready without first light, p50', value: quantile(ready.unlit, 0.5), unit: 's' },
       { metric: 'first lights that failed', value: failedLights, unit: `of ${ready.lit.length}`, goal: '= 0', holds: failedLights === 0 },
+      goal('flows ready after the core, slowest', quantile(flowsS, 1), 's', FLOWS_GOAL_S),
+      { metric: 'flows ready after the core, p50', value: quantile(flowsS, 0.5), unit: 's' },
+      { metric: 'Node-RED when ready, largest', value: quantile(flowsMB, 1), unit: 'MB' },
       goal('set-up when nothing is missing, p50', quantile(setUp, 0.5), 's', SET_UP_GOAL_S),
       { metric: 'stop, slowest', value: quantile(stopS, 1), unit: 's' },
       goal('core process when ready, largest', quantile(idleMB, 1), 'MB', RSS_GOAL_MB),

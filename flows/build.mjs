@@ -28,30 +28,34 @@ export const flowsAreCurrent = () => existsSync(stampFile) && readFileSync(stamp
 
 const escape = (text) => String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;')
 
+/** Wide enough for every label in every language on one line; the fields take the rest. */
+const LABEL_PX = 150
+const REST = `width: calc(100% - ${LABEL_PX + 10}px); box-sizing: border-box`
+
 /** One row of a form. Texts are keys of the messages, filled in by the editor in its language. */
 function row(field, prefix) {
   const { name, kind } = field
   const id = `${prefix}${name}`
   const icon = field.icon ?? { realm: 'server', choose: 'comment-o', checkbox: undefined, number: 'clock-o', select: 'list', lines: 'commenting-o', slots: 'sliders', fields: 'sliders' }[kind] ?? 'tag'
-  const label = `<label for="${id}"><i class="fa fa-${icon}"></i> <span data-i18n="common.field.${name}"></span></label>`
+  const label = `<label for="${id}" style="width: ${LABEL_PX}px"><i class="fa fa-${icon}"></i> <span data-i18n="common.field.${name}"></span></label>`
   const wrap = (inner) => `<div class="form-row" id="mtor-row-${name}">${inner}</div>`
   switch (kind) {
-    case 'note': return `<div class="form-tips" data-i18n="[html]note.${name}"></div>`
-    case 'checkbox': return wrap(`<label></label><input type="checkbox" id="${id}" style="display: inline-block; width: auto; vertical-align: top"> <label for="${id}" style="width: 65%"><span data-i18n="common.field.${name}"></span></label>`)
-    case 'select': return wrap(`${label}<select id="${id}" style="width: 70%">${field.options.map((option) => field.raw ? `<option value="${escape(option)}">${escape(option)}</option>` : `<option value="${escape(option)}" data-i18n="common.option.${escape(option)}"></option>`).join('')}</select>`)
+    case 'note': return `<div class="form-tips" style="margin-bottom: 12px" data-i18n="[html]note.${name}"></div>`
+    case 'checkbox': return wrap(`<label style="width: ${LABEL_PX}px"></label><input type="checkbox" id="${id}" style="display: inline-block; width: auto; vertical-align: top"> <label for="${id}" style="width: calc(100% - ${LABEL_PX + 40}px)"><span data-i18n="common.field.${name}"></span></label>`)
+    case 'select': return wrap(`${label}<select id="${id}" style="${REST}">${field.options.map((option) => field.raw && option !== '' ? `<option value="${escape(option)}">${escape(option)}</option>` : `<option value="${escape(option)}" data-i18n="common.option.${escape(option === '' ? `${name}None` : option)}"></option>`).join('')}</select>`)
     case 'number': return wrap(`${label}<input type="text" id="${id}" style="width: 120px">${field.unit ? ` <span>${escape(field.unit)}</span>` : ''}`)
-    case 'password': return wrap(`${label}<input type="password" id="${id}">`)
-    case 'typed': return wrap(`${label}<input type="text" id="${id}" style="width: 70%"><input type="hidden" id="${id}Type">`)
+    case 'password': return wrap(`${label}<input type="password" id="${id}" style="${REST}">`)
+    case 'typed': return wrap(`${label}<input type="text" id="${id}" style="${REST}"><input type="hidden" id="${id}Type">`)
     case 'lines': return wrap(`<label for="mtor-${name}" style="width: auto"><i class="fa fa-${icon}"></i> <span data-i18n="common.field.${name}"></span></label><textarea id="mtor-${name}" rows="${field.rows}" style="width: 100%; box-sizing: border-box" data-i18n="[placeholder]common.placeholder.${name}"></textarea>`)
     case 'slots': case 'fields': return wrap(`<label style="width: auto"><i class="fa fa-${icon}"></i> <span data-i18n="common.field.${name}"></span></label><ol id="mtor-${name}"></ol>`)
-    case 'choose': return wrap(`${label}<input type="text" id="${id}" style="width: calc(70% - 36px)" autocomplete="off"> <button type="button" class="red-ui-button" id="mtor-choose-${name}" data-i18n="[title]common.choose"><i class="fa fa-caret-down"></i></button>`)
-    default: return wrap(`${label}<input type="text" id="${id}"${field.placeholder ? ` placeholder="${escape(field.placeholder)}"` : ''} autocomplete="off">`)
+    case 'choose': return wrap(`${label}<input type="text" id="${id}" style="width: calc(100% - ${LABEL_PX + 48}px); box-sizing: border-box" autocomplete="off"> <button type="button" class="red-ui-button" id="mtor-choose-${name}" data-i18n="[title]common.choose"><i class="fa fa-caret-down"></i></button>`)
+    default: return wrap(`${label}<input type="text" id="${id}" style="${REST}"${field.placeholder ? ` placeholder="${escape(field.placeholder)}"` : ''} autocomplete="off">`)
   }
 }
 
 function template(form) {
   const prefix = form.config ? 'node-config-input-' : 'node-input-'
-  const name = `<div class="form-row"><label for="${prefix}name"><i class="fa fa-tag"></i> <span data-i18n="common.field.name"></span></label><input type="text" id="${prefix}name"></div>`
+  const name = `<div class="form-row"><label for="${prefix}name" style="width: ${LABEL_PX}px"><i class="fa fa-tag"></i> <span data-i18n="common.field.name"></span></label><input type="text" id="${prefix}name" style="${REST}"></div>`
   return [...form.fields.map((field) => row(field, prefix)), name].join('\n')
 }
 
@@ -63,7 +67,7 @@ async function make() {
   const files = new Map()
   const common = { bundle: true, write: false, legalComments: 'none', logLevel: 'warning', absWorkingDir: here }
   const bundle = async (options) => (await build({ ...common, ...options })).outputFiles[0].text
-  const cjs = (file) => bundle({ entryPoints: [file], format: 'cjs', platform: 'node', target: 'node20', external: ['mqtt'] })
+  const cjs = (file) => bundle({ entryPoints: [file], format: 'cjs', platform: 'node', target: 'node20', external: ['mqtt'], define: { 'import.meta.dirname': '__dirname' } })
   const messages = Object.fromEntries(LANGUAGES.map((language) => [language, JSON.parse(readFileSync(join(here, 'locales', language, 'messages.json'), 'utf8'))]))
   const help = (type, language) => readFileSync(join(here, 'locales', language, `${type}.md`), 'utf8').trim()
 
@@ -83,7 +87,7 @@ async function make() {
       if (language !== 'en-US') files.set(`locales/${language}/${type}.html`, script('text/markdown', ` data-help-name="${type}"`, help(type, language)))
     }
   }))
-  if (existsSync(join(here, 'nodes/stop/worker.ts'))) files.set('stop-worker.cjs', await cjs('./nodes/stop/worker.ts'))
+  files.set('stop-worker.cjs', await cjs('./nodes/stop/worker.ts'))
   for (const icon of readdirSync(join(here, 'icons'))) files.set(`icons/${icon}`, readFileSync(join(here, 'icons', icon)))
   return files
 }

@@ -4,7 +4,6 @@
 import { dirname } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { buildFlows, flowsAreCurrent } from '../flows/build.mjs'
 import { installParts, missingParts } from './debian.mjs'
 import { lock } from './lock.mjs'
 import { bringModels, modelsState, sayGivenUp } from './models.mjs'
@@ -23,6 +22,8 @@ export async function setUp(purpose) {
   const startedMs = performance.now()
   const major = Number(process.versions.node.split('.')[0])
   if (major < 20) throw new SetupError(`this is Node ${process.versions.node}; 20 or newer is needed`, 'Install a newer Node (Debian 12 backports, or the packages of nodejs.org).')
+  // Only here: the mtor command loads this file too, and builds nothing.
+  const { buildFlows, flowsAreCurrent } = await import('../flows/build.mjs')
   const packages = packagesAreCurrent(root)
   let models = packages ? modelsState(root, purpose) : 'missing'
   if (packages && flowsAreCurrent() && missingParts(purpose).length === 0 && models !== 'missing') {

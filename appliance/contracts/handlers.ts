@@ -82,6 +82,8 @@ export type Task = Static<typeof Task>
 
 export const Claim = strict({ v: Type.Literal(PROTOCOL_VERSION), handler: Name, instance: Instance, attempt: Type.Integer({ minimum: 1, description: 'Of the task that it answers' }) })
 export type Claim = Static<typeof Claim>
+/** Whom a grant names where nobody can have the intent any more. */
+export const NOBODY = '-'
 export const Grant = strict({ v: Type.Literal(PROTOCOL_VERSION), handler: Name, instance: Instance, attempt: Type.Integer({ minimum: 1 }) })
 export type Grant = Static<typeof Grant>
 

@@ -176,6 +176,48 @@ test('an intent whose submitter gave up while it went into the journal is cancel
   t.like(await step, { state: 'aborted', code: 'STOPPED' })
 })
 
+/** An intent that waits, as one of a flow does, and a step of it that does not end by itself. */
+async function withStep(t: ExecutionContext) {
+  const box = await open(t)
+  const begun = Promise.withResolvers<void>(), ended = Promise.withResolvers<SkillResult>()
+  // Like a skill that is told to end by its signal.
+  box.runs.set('timer.set', ({ signal }) => new Promise((resolve, reject) => { signal.addEventListener('abort', () => reject(signal.reason as Error)); void ended.promise.then(resolve); begun.resolve() }))
+  box.dispatcher.start()
+  const parent = box.service.envelope('timer.set', { durationS: 60 }, { kind: 'cli', operator: 'ann' })
+  const done = box.service.run(parent, operator)
+  await begun.promise
+  return { box, done, ended, step: () => ({ ...move(box), parent: parent.id }), cancel: () => box.dispatcher.cancel(({ id }) => id === parent.id) }
+}
+
+test('a step under way ends with the intent it is a step of', async (t) => {
+  const { box, done, step, cancel } = await withStep(t)
+  const driving = Promise.withResolvers<void>()
+  box.device.act = (options) => new Promise((_, reject) => { driving.resolve(); options.signal.addEventListener('abort', () => reject(options.signal.reason as Error)) })
+  const [running, waiting] = [box.service.run(step(), operator), box.service.run(step(), operator)]
+  await driving.promise
+  cancel()
+  t.deepEqual((await Promise.all([done, running, waiting])).map(({ state, code }) => `${state} ${code}`), Array(3).fill('aborted CANCELLED'))
+  t.is(box.device.executed.length, 1)
+})
+
+test('a step that comes after its intent was ended is not begun, a stop is', async (t) => {
+  const { box, done, step, cancel } = await withStep(t)
+  cancel()
+  t.like(await box.service.run(step(), operator), { state: 'aborted', code: 'CANCELLED' })
+  await done
+  t.like(await box.service.run(step(), operator), { state: 'aborted', code: 'CANCELLED' })
+  t.is(box.device.executed.length, 0)
+  t.like(await box.service.run({ ...step(), type: 'stop', slots: {} }, operator), { state: 'succeeded' })
+})
+
+test('a step outlives an intent that ended by itself', async (t) => {
+  const { box, done, ended, step } = await withStep(t)
+  ended.resolve({ say: 'Ding.' })
+  await done
+  t.like(await box.service.run(step(), operator), { state: 'succeeded' })
+  t.is(box.device.executed.length, 1)
+})
+
 for (const [how, tighten, code] of [['the mode becomes safe', (box: Box) => box.guard.setMode('safe'), 'UNSAFE_MODE'], ['the drive is disarmed', (box: Box) => box.guard.setArmed(false), 'NOT_ARMED']] as const) {
   test(`a motion that runs is halted when ${how}, a query is not`, async (t) => {
     const box = await open(t)

@@ -54,6 +54,8 @@ const NO_DEAD_LETTER: ReadonlySet<Code> = new Set(['STOPPED', 'CANCELLED', 'NOT_
 const WAITING: ReadonlySet<string> = new Set(['sequence.run', 'speech.ask'])
 /** Ends of intents without the journal that are remembered until it is back. */
 const UNJOURNALLED_MAX = 10_000
+/** So many intents that were taken away are remembered. */
+const MOST_TAKEN_AWAY = 1_000
 /** Codes that mean somebody ended it, rather than that it failed. */
 const ABORTS: ReadonlySet<Code> = new Set(['STOPPED', 'CANCELLED'])
 
@@ -72,6 +74,8 @@ export class Dispatcher {
   readonly #ending = new Set<string>()
   /** Carried out without the journal, with what became of it: what the journal may have of it is not to be done again. */
   readonly #unjournalled = new Map<string, FinishInput | undefined>()
+  /** Intents that were stopped, cancelled or too late while they ran, and why: no step of theirs is begun any more. */
+  readonly #takenAway = new Map<string, MtorError>()
   #accepting = false
 
   constructor(options: DispatcherOptions) {
@@ -152,6 +156,13 @@ export class Dispatcher {
     return ended
   }
 
+  /** What was taken away from whoever carries it out takes its steps with it. */
+  #takeAway(id: string, reason: MtorError): void {
+    this.#takenAway.set(id, reason)
+    if (this.#takenAway.size > MOST_TAKEN_AWAY) this.#takenAway.delete(this.#takenAway.keys().next().value!)
+    this.#abort(({ envelope: { parent, type } }) => parent === id && type !== 'stop', reason)
+  }
+
   /** A sequence or a flow waits for its steps, a question for a person: if they took places, sixteen of them would leave none for the steps. */
   get #occupied(): number {
     let count = 0
@@ -164,6 +175,7 @@ export class Dispatcher {
       const job = this.#queue.next()
       if (!job) return
       const abort = new AbortController()
+      abort.signal.addEventListener('abort', () => this.#takeAway(job.id, toMtorError(abort.signal.reason)), { once: true })
       const done = this.#run(job, abort).catch((error: unknown) => {
         this.#o.hub.system({ severity: 'error', component: 'dispatch', name: 'job.broken', code: 'INTERNAL', message: String(error), data: { id: job.id } })
       }).finally(() => {
@@ -178,6 +190,9 @@ export class Dispatcher {
   async #run(job: Job, abort: AbortController): Promise<void> {
     const { clock, guard, hub } = this.#o
     const { envelope } = job
+    // Whoever submitted this step may not have heard yet that there is nothing left to do it for.
+    const over = envelope.parent === undefined || envelope.type === 'stop' ? undefined : this.#takenAway.get(envelope.parent)
+    if (over) return this.finish(job, { state: 'aborted', code: over.code, message: `the intent it is a step of has ended: ${over.message}` })
     if (clock.monoMs() > job.expiresMonoMs) return this.finish(job, { state: 'expired', code: 'EXPIRED', message: 'its time to live ran out before it could be started' })
     const refusal = guard.refusal(envelope.type)
     if (refusal) return this.finish(job, { state: 'failed', code: refusal.code, message: refusal.message })

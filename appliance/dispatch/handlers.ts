@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../contracts/clock.ts'
 import { isCode } from '../contracts/codes.ts'
 import { PROTOCOL_VERSION, type Source } from '../contracts/envelope.ts'
 import { MtorError, toMtorError } from '../contracts/errors.ts'
-import { definitionOf, type Claim, type DeclaredIntent, type Grant, type HandlerOffer, type HandlerReceipt, type Task, type Work } from '../contracts/handlers.ts'
+import { definitionOf, NOBODY, type Claim, type DeclaredIntent, type Grant, type HandlerOffer, type HandlerReceipt, type Task, type Work } from '../contracts/handlers.ts'
 import type { Hub } from '../contracts/hub.ts'
 import { uuidv7 } from '../contracts/ids.ts'
 import { declareIntents, intentDefinition, intentPolicy, isBuiltIn } from '../contracts/intents.ts'
@@ -53,6 +53,8 @@ export class Handlers {
   readonly #o: HandlersOptions
   readonly #known = new Map<string, Known>()
   readonly #online = new Set<string>()
+  /** Of what is in force: told with every receipt, since an editor may come later. */
+  #unknownWords: readonly string[] = []
   readonly #open = new Map<string, Open>()
   readonly #listeners: (() => void)[] = []
   /** Offers are taken one after another. */
@@ -130,23 +132,23 @@ export class Handlers {
     const declares = mine.filter(({ type }) => !problems.some((problem) => problem.type === type))
     for (const type of offer.handles) if (isBuiltIn(type) && !this.#o.isVacant(type)) problems.push({ type, code: 'TYPE_TAKEN', message: `${type} is carried out by the appliance itself; a flow can watch it with the node "event in", or submit it` })
     const known: Known = { handles: offer.handles.filter((type) => !isBuiltIn(type) || this.#o.isVacant(type)), declares, answers: offer.answers, ...(offer.name === undefined ? {} : { name: offer.name }) }
-    let unknownWords: readonly string[] = []
     if (JSON.stringify(known) !== JSON.stringify(before)) {
       await this.#o.values.put(KEY + client, known)
       this.#known.set(client, known)
-      unknownWords = JSON.stringify([known.declares, known.answers]) === JSON.stringify([before?.declares, before?.answers]) ? [] : (await this.#apply()).unknownWords
+      if (JSON.stringify([known.declares, known.answers]) !== JSON.stringify([before?.declares ?? [], before?.answers ?? []])) await this.#apply()
     }
     this.#changed()
-    this.#receipt(client, { accepted: true, problems, ...(unknownWords.length > 0 ? { unknownWords: [...unknownWords] } : {}) })
+    this.#receipt(client, { accepted: true, problems, ...(this.#unknownWords.length > 0 ? { unknownWords: [...this.#unknownWords] } : {}) })
     for (const { type, code, message } of problems) this.#o.hub.system({ severity: 'warning', component: 'dispatch', name: 'declaration.refused', code, message, data: { handler: client, ...(type === undefined ? {} : { type }) } })
   }
 
   /** Makes everything that is declared known. */
-  async #apply(): Promise<{ unknownWords: readonly string[] }> {
+  async #apply(): Promise<void> {
     const byType = new Map(this.declared().map(({ intent }) => [intent.type, intent]))
     declareIntents([...byType.values()].map(definitionOf))
     this.#changed()
-    return await this.#o.learn([...byType.values()], [...new Set([...this.#known.values()].flatMap(({ answers }) => answers))])
+    const { unknownWords } = await this.#o.learn([...byType.values()], [...new Set([...this.#known.values()].flatMap(({ answers }) => answers))])
+    this.#unknownWords = unknownWords
   }
 
   #changed(): void {
@@ -207,10 +209,13 @@ export class Handlers {
     open.timer = clock.setTimeout(() => this.#show(open), SHOW_AGAIN_MS)
   }
 
-  /** A handler asks for an intent. Every claim is answered by a grant that says who has it, or by nothing where it is over. */
+  /** A handler asks for an intent. Every claim is answered by a grant that says who has it: nobody where it is over, or where a later attempt is shown. */
   claim(id: string, { handler, instance, attempt }: Claim): void {
     const open = this.#open.get(id)
-    if (!open || attempt !== open.task.attempt) return
+    if (!open || attempt !== open.task.attempt) {
+      const over: Grant = { v: PROTOCOL_VERSION, handler: NOBODY, instance: NOBODY, attempt }
+      return this.#o.publish(this.#o.topics.grant(id), over, { qos: 1 })
+    }
     if (!open.holder && this.#online.has(handler) && this.#known.get(handler)?.handles.includes(open.task.type)) {
       open.holder = { handler, instance }
       this.#o.clock.clearTimeout(open.timer)

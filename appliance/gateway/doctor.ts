@@ -6,6 +6,7 @@ import type { Config } from '../config/schema.ts'
 import { systemClock } from '../contracts/clock.ts'
 import { toMtorError } from '../contracts/errors.ts'
 import type { ControlClient } from './client.ts'
+import { examineFlows } from './doctor-flows.ts'
 import { examineInference } from './doctor-inference.ts'
 
 const run = promisify(execFile)
@@ -30,6 +31,7 @@ export async function examine(config: Config, client: ControlClient): Promise<Fi
   const inference = examineInference(config)
   findings.push(await soundCards('arecord', 'microphone'), await soundCards('aplay', 'loudspeaker'))
   findings.push(...await inference)
+  findings.push(...await examineFlows(config, client))
   for (const device of config.devices) findings.push(devicePort(device.id, device.port))
   findings.push(disk(config.stateDir), { what: 'clock', state: systemClock.wallMs() === undefined ? 'note' : 'good', found: systemClock.wallMs() === undefined ? 'not known good' : new Date().toISOString() })
   findings.push(await daemon(client))

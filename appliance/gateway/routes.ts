@@ -2,7 +2,7 @@ import { SEVERITIES, type IntentEvent, type SystemEvent } from '../contracts/eve
 import { MtorError, toMtorError } from '../contracts/errors.ts'
 import type { Hub } from '../contracts/hub.ts'
 import type { Identity } from '../contracts/intents.ts'
-import type { IntentService } from '../dispatch/index.ts'
+import type { Handlers, IntentService } from '../dispatch/index.ts'
 import type { Journal } from '../journal/port.ts'
 import type { Conversation } from '../speech/conversation.ts'
 import type { ControlRoute } from './control.ts'
@@ -15,6 +15,9 @@ export interface RouteParts {
   conversation: Conversation
   feed: Feed
   status(): Promise<Record<string, unknown>>
+  /** What can be said, declared types too. */
+  types(): readonly unknown[]
+  handlers: Pick<Handlers, 'status' | 'forget'>
   /** Undefined while speech is off. */
   ears: { listen(file: string, signal?: AbortSignal): Promise<{ audioS: number }>; capture(device: string | undefined): void } | undefined
 }
@@ -34,6 +37,9 @@ export function controlRoutes(p: RouteParts): Record<string, ControlRoute> {
   const cli: Identity = { client: 'cli', role: 'operator', kind: 'cli' }
   return {
     'GET /status': () => p.status(),
+    'GET /types': async () => p.types(),
+    'GET /handlers': async () => p.handlers.status(),
+    'DELETE /handlers/:client': async ({ params }) => { await p.handlers.forget(params.client!); return { forgotten: params.client } },
     'POST /say': ({ body, signal }) => {
       const { text: sentence, session } = (body ?? {}) as { text?: unknown; session?: unknown }
       return p.conversation.hear(session === undefined ? 'cli' : `cli:${text(session, 'session', 64)}`, text(sentence, 'text', 1000), cli, { spoken: false, signal })

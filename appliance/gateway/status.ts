@@ -12,6 +12,8 @@ import type { Journal } from '../journal/port.ts'
 /** Node telemetry is published, and recorded, this often. */
 export const TELEMETRY_MS = 10_000
 const DEVICE_STATE_MS = 500
+/** A state that stays as it is is told again after this: who counts readings, such as the limit of a flow, counts it too. */
+const DEVICE_STATE_AGAIN_MS = 2_000
 
 export interface StatusParts {
   version: string
@@ -40,7 +42,7 @@ export class Status {
   #delay: ReturnType<typeof monitorEventLoopDelay> | undefined
   #timers: NodeJS.Timeout[] = []
   #lastState = ''
-  readonly #lastDevice = new Map<string, string>()
+  readonly #lastDevice = new Map<string, { text: string; atMs: number }>()
 
   constructor(parts: StatusParts) { this.#p = parts }
 
@@ -78,7 +80,11 @@ export class Status {
       // Age alone is no news.
       const { ageMs: _, ...news } = state
       const text = JSON.stringify(news)
-      if (this.#lastDevice.get(driver.id) !== text) { this.#lastDevice.set(driver.id, text); publish(topics.deviceState(driver.id), state, { retain: true }) }
+      const last = this.#lastDevice.get(driver.id), nowMs = performance.now()
+      // Of a device that is lost the last values are no reading.
+      if (last?.text === text && !(driver.connected && nowMs - last.atMs >= DEVICE_STATE_AGAIN_MS)) continue
+      this.#lastDevice.set(driver.id, { text, atMs: nowMs })
+      publish(topics.deviceState(driver.id), state, { retain: true })
     }
     const state: Omit<NodeState, 'at'> = { v: PROTOCOL_VERSION, node: hub.node, online: true, version, mode: guard.mode, armed: guard.armed, devices: Object.fromEntries(drivers.map((d) => [d.id, d.connected ? 'connected' : 'lost'])), speech: String(this.#p.speech().state), ...this.#p.realm?.() }
     const text = JSON.stringify(state)

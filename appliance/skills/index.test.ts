@@ -28,6 +28,7 @@ const deps = (stateDir: string): SkillsDeps => ({
   ],
   lastSpoken: () => spoken.at(-1),
   announce: () => {},
+  voice: { say: async () => {}, ask: async () => ({ answer: true, text: 'yes' }) },
 })
 const skills = makeSkills(deps(tmpdir()))
 const run = (type: (typeof INTENTS)[number]['type'], slots: Record<string, unknown> = {}) => skills.find((s) => s.types.includes(type))!.run(contextOf(type, slots))

@@ -15,6 +15,7 @@ import { NotesFile } from './notes-file.ts'
 import type { ChildIntents, Skill } from './port.ts'
 import { makeReadingsSkill, type DeviceStateReader } from './readings.ts'
 import { makeSequencesSkill, type Sequences } from './sequences.ts'
+import { makeSpeechSkill, type SkillVoice } from './speech.ts'
 import { makeStopSkill } from './stop.ts'
 import { makeSystemSkill } from './system.ts'
 import { makeTimeSkill } from './time.ts'
@@ -24,7 +25,7 @@ import { makeVisionSkill, type SkillEyes } from './vision.ts'
 
 export { isNotFitted } from './not-fitted.ts'
 export type { ChildIntents, Skill, SkillContext, SkillResult } from './port.ts'
-export type { Canceller, DeviceStateReader, DurableValues, HelpEntry, ModeSwitch, NodeSummary, Sequences, SkillEyes }
+export type { Canceller, DeviceStateReader, DurableValues, HelpEntry, ModeSwitch, NodeSummary, Sequences, SkillEyes, SkillVoice }
 
 /** What the skills need of the rest of the appliance. */
 export interface SkillsDeps {
@@ -46,6 +47,8 @@ export interface SkillsDeps {
   lastSpoken(): string | undefined
   /** Says something without being asked; called from timers, some of them at once after the start. */
   announce(text: string): void
+  /** Says and asks for programs. */
+  voice: SkillVoice
   /** Left out: no camera is fitted. */
   eyes?: SkillEyes | undefined
   thermalZones?: ThermalZones
@@ -68,6 +71,7 @@ export function makeSkills(deps: SkillsDeps): Skill[] {
     makeModesSkill(deps),
     makeHelpSkill(deps),
     makeDialogueSkill(deps),
+    makeSpeechSkill(deps),
     makeVisionSkill(deps),
     makeCommandSkill(),
     makeNotFittedSkill(),

@@ -67,7 +67,7 @@ export class BetterEars {
       if (output.confidence < MIN_CONFIDENCE) return stands(undefined, `it is not sure of “${text}” (${output.confidence.toFixed(2)})`)
       if (text.split(' ').length > MAX_WORDS_PER_S * Math.max(1, output.audioS)) return stands(undefined, 'it heard more words than anybody says')
       hub.system({ severity: 'debug', component: 'speech', name: 'transcribed', message: text, data: { model: this.#model, provider, runMs, audioS: output.audioS, confidence: output.confidence, before: message.text } })
-      return { ...message, text: `${free.lead} ${text}`, confidence: output.confidence, engine: this.#model, timeline: { ...message.timeline, transcriptMs: clock.monoMs() } }
+      return { ...message, text: `${free.lead} ${text}`.trim(), confidence: output.confidence, engine: this.#model, timeline: { ...message.timeline, transcriptMs: clock.monoMs() } }
     } catch (thrown) {
       const { code, message: why } = toMtorError(thrown)
       return stands(code, why)

@@ -1,12 +1,12 @@
 import type { Clock } from '../contracts/clock.ts'
 import { CODES } from '../contracts/codes.ts'
 import type { Receipt, Source } from '../contracts/envelope.ts'
-import { toMtorError } from '../contracts/errors.ts'
+import { MtorError, toMtorError } from '../contracts/errors.ts'
 import type { IntentEvent } from '../contracts/events.ts'
 import type { Hub } from '../contracts/hub.ts'
 import type { Identity } from '../contracts/intents.ts'
 import type { IntentService } from '../dispatch/index.ts'
-import type { Dialogue } from '../understand/index.ts'
+import type { AnswerForm, Asking, Dialogue } from '../understand/index.ts'
 import type { FromSpeech, UtteranceMessage } from './messages.ts'
 
 /** One step of a conversation, as the CLI shows it and the voice speaks it. */
@@ -14,8 +14,8 @@ export type Turn =
   | { kind: 'understood'; type: string; slots: Record<string, unknown> }
   | { kind: 'receipt'; receipt: Receipt }
   | { kind: 'event'; event: IntentEvent }
-  /** The box asks or refuses; `expects` says what it waits for. */
-  | { kind: 'say'; say: string; code?: string; expects?: string }
+  /** The box asks or refuses; `expects` says what it waits for. `answers`: it was for the question of a program, which speaks for itself. */
+  | { kind: 'say'; say: string; code?: string; expects?: string; answers?: true }
 
 /** Times of one spoken request, CLOCK_MONOTONIC ms, in the order they happen. */
 export interface VoiceTimeline {
@@ -37,7 +37,7 @@ export interface Voice {
   speak(text: string, options?: { interrupt?: boolean }): Promise<void>
   earcon(name: 'heard' | 'understood' | 'refused'): void
   silence(): void
-  expectAnswer(forMs: number): void
+  expectAnswer(forMs: number, form?: AnswerForm): void
 }
 
 export interface ConversationOptions {
@@ -47,6 +47,10 @@ export interface ConversationOptions {
   clock: Clock
   voice: () => Voice | undefined
   answerWindowMs: number
+  /** False where the voice is there but silent, by configuration. Left out: it is not. */
+  speaks?: boolean
+  /** Questions of programs; the same that the dialogue has. */
+  asking?: Asking
   /** Hears free speech once more, with a better model; gives the message as it is where it has none. Never rejects. */
   betterEars?: (message: UtteranceMessage) => Promise<UtteranceMessage>
 }
@@ -56,6 +60,8 @@ const VOICE_IDENTITY: Identity = { client: 'voice', role: 'operator', kind: 'voi
 const STOP_ECHO_MS = 3_000
 /** Announcements that wait for the speech process: no more, and no longer, than anybody would want to hear afterwards. */
 const MOST_UNSAID = 10, UNSAID_MS = 60_000
+/** A sentence that a program waits for is said by then, or not at all. */
+const SPEAK_WAIT_MS = 15_000
 
 /**
  * Turns sentences into submissions and answers into sentences. Text (CLI) and voice go the same way: dialogue,
@@ -67,6 +73,7 @@ export class Conversation {
   #lastStopMs = -Infinity
   #speakingMs: number | undefined
   readonly #unsaid: { text: string; untilMs: number }[] = []
+  readonly #whenBack = new Set<() => void>()
 
   constructor(options: ConversationOptions) { this.#o = options }
 
@@ -74,9 +81,10 @@ export class Conversation {
   get lastSaid() { return this.#lastSaid }
 
   /** One sentence of a session, typed or spoken; yields what becomes of it, ending with the final event. */
-  async *hear(session: string, text: string, identity: Identity, options: { spoken: boolean; signal?: AbortSignal }): AsyncGenerator<Turn> {
+  async *hear(session: string, text: string, identity: Identity, options: { spoken: boolean; signal?: AbortSignal; /** See Dialogue.hear. */ answer?: UtteranceMessage['answer'] }): AsyncGenerator<Turn> {
     const { dialogue, service } = this.#o
-    const act = await dialogue.hear(session, text, { spoken: options.spoken })
+    const act = await dialogue.hear(session, text, { spoken: options.spoken, answer: options.answer })
+    if (act.act === 'answered') return yield { kind: 'say', say: act.say, answers: true, ...(act.code ? { code: act.code } : {}) }
     if (act.act !== 'submit') {
       this.#lastSaid = act.say
       yield { kind: 'say', say: act.say, ...(act.act === 'refuse' ? { code: act.code } : {}), ...(act.act === 'ask' ? { expects: act.expects } : {}) }
@@ -122,6 +130,7 @@ export class Conversation {
       case 'stop-word':
         // The service triggers the stop path on this very stack, before anything else.
         void service.submit(service.envelope('stop', {}, { kind: 'voice' }), VOICE_IDENTITY)
+        this.#o.asking?.stopped()
         voice?.silence()
         // A microphone near the loudspeaker hears our own "Stopped.": that stops once more, but is not answered again.
         if (this.#o.clock.monoMs() - this.#lastStopMs > STOP_ECHO_MS) void this.#say(CODES.STOPPED.say)
@@ -131,13 +140,22 @@ export class Conversation {
         if (message.state === 'started') this.#speakingMs = message.atMs
         return
       case 'ready':
+        for (const back of [...this.#whenBack]) back()
+        this.#o.asking?.back()
         for (const { text, untilMs } of this.#unsaid.splice(0)) if (this.#o.clock.monoMs() < untilMs) void this.#say(text)
         return
+      case 'answering':
+        this.#o.asking?.hearing(message.on)
+        return
       case 'wake-timeout':
+        this.#o.asking?.again()
         hub.system({ severity: 'debug', component: 'speech', name: 'wake.timeout' })
         return
       case 'utterance':
+        // While it is made out what was said, no question runs out of time.
+        this.#o.asking?.hearing(true)
         void this.#utterance(message)
+          .finally(() => { this.#o.asking?.hearing(false) })
           .catch((error: unknown) => { hub.system({ severity: 'error', component: 'speech', name: 'utterance.failed', code: toMtorError(error).code, message: toMtorError(error).message }) })
           .finally(() => { hub.system({ severity: 'debug', component: 'speech', name: 'answered', message: message.text }) })
         return
@@ -152,11 +170,13 @@ export class Conversation {
     hub.system({ severity: 'info', component: 'speech', name: 'heard', message: message.how === 'rejected' ? `not in the grammar: ${message.text}` : message.text, data: { how: message.how, confidence: message.confidence, engine: message.engine, tookMs: Math.round(message.timeline.transcriptMs - message.timeline.speechEndMs) } })
     if (message.how === 'rejected') {
       voice?.earcon('refused')
+      if (message.answer) this.#o.asking?.miss('voice', message.text)
+      await this.#o.asking?.saying
       hub.system({ severity: 'info', component: 'speech', name: 'refused', code: 'NOT_UNDERSTOOD', message: message.text })
       return
     }
     const timeline: VoiceTimeline = { ...message.timeline }
-    for await (const turn of this.hear('voice', message.text, VOICE_IDENTITY, { spoken: true })) {
+    for await (const turn of this.hear('voice', message.text, VOICE_IDENTITY, { spoken: true, ...message.answer ? { answer: message.answer } : {} })) {
       if (turn.kind === 'understood') {
         if (turn.type === 'stop' && clock.monoMs() - this.#lastStopMs < STOP_ECHO_MS) return
         timeline.understoodMs = clock.monoMs()
@@ -173,12 +193,49 @@ export class Conversation {
           if (await this.#say(event.say) && this.#speakingMs !== undefined) timeline.replyStartedMs = this.#speakingMs
           hub.system({ severity: 'debug', component: 'speech', name: 'timeline', data: { id: event.id, type: event.type, state: event.state, text: message.text, ...timeline } })
         }
+      } else if (turn.answers) {
+        voice?.earcon(turn.code ? 'refused' : 'understood')
+        return this.#o.asking?.saying
       } else {
         if (turn.code) voice?.earcon('refused')
         await this.#say(turn.say)
-        if (turn.expects) voice?.expectAnswer(this.#o.answerWindowMs)
+        if (turn.expects) return voice?.expectAnswer(this.#o.answerWindowMs)
       }
     }
+    // It was a command while a program's question is open.
+    this.#o.asking?.again()
+  }
+
+  /**
+   * Says a sentence that a program asked for; resolves once it was said. While the speech process is down it is waited for a
+   * little. @throws MtorError SPEECH_DOWN where nothing can be said, or what `Voice.speak` does; the signal's reason
+   */
+  async speak(text: string, { interrupt = false, signal }: { interrupt?: boolean; signal?: AbortSignal } = {}): Promise<void> {
+    this.#lastSaid = text
+    const untilMs = this.#o.clock.monoMs() + SPEAK_WAIT_MS
+    for (;;) {
+      const voice = this.#o.voice()
+      if (!voice || this.#o.speaks === false) throw new MtorError('SPEECH_DOWN', 'speech is switched off in the configuration', { hint: 'Set speech.enabled to true and speech.speak.engine to auto, and start again.' })
+      const back = this.#back(untilMs - this.#o.clock.monoMs(), signal)
+      const silence = () => voice.silence()
+      signal?.addEventListener('abort', silence, { once: true })
+      try { return await voice.speak(text, { interrupt }) } catch (error) {
+        if (toMtorError(error).code !== 'SPEECH_DOWN' || !await back.promise) throw signal?.aborted ? signal.reason : error
+      } finally {
+        signal?.removeEventListener('abort', silence)
+        back.forget()
+      }
+    }
+  }
+
+  /** True once the speech process is back; false when the time is over or the signal aborted. */
+  #back(withinMs: number, signal?: AbortSignal): { promise: Promise<boolean>; forget(): void } {
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const yes = () => resolve(true), no = () => resolve(false)
+    const timer = this.#o.clock.setTimeout(no, Math.max(0, withinMs))
+    this.#whenBack.add(yes)
+    signal?.addEventListener('abort', no, { once: true })
+    return { promise, forget: () => { this.#o.clock.clearTimeout(timer); this.#whenBack.delete(yes); signal?.removeEventListener('abort', no) } }
   }
 
   /** Speaks, true once it was said; a speech process that is down is announced by its host, and the answer still stands in the events. */

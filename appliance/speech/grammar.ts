@@ -6,6 +6,8 @@ export interface CommandGrammar {
   words: readonly string[]
   /** Beginnings after which anything may be said. */
   freeTextLeads: readonly string[]
+  /** The same, where other sentences go on from there too: only once what was said is none of these. */
+  lateLeads?: readonly string[]
   /** Sentences as people say them: they weigh more than what the templates merely allow. */
   usual?: readonly string[]
 }
@@ -48,7 +50,7 @@ export function phrasesFor(engine: SpeechEngine, phrases: readonly string[]): st
  * whole, so that nothing is cut off, and the word is taken off the text afterwards.
  */
 export function commandPhrases(engine: SpeechEngine, grammar: CommandGrammar): string[] {
-  const phrases = phrasesFor(engine, [...grammar.phrases, ...grammar.freeTextLeads, ...STOP_PHRASES])
+  const phrases = phrasesFor(engine, [...grammar.phrases, ...grammar.freeTextLeads, ...grammar.lateLeads ?? [], ...STOP_PHRASES])
   const byFirstWord = new Map<string, string>()
   for (const phrase of phrases) {
     const first = phrase.slice(0, (phrase + ' ').indexOf(' '))

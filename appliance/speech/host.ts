@@ -10,6 +10,7 @@ import type { DeclaredIntent } from '../contracts/handlers.ts'
 import type { Hub } from '../contracts/hub.ts'
 import { Keeper, type Gone } from '../inference/keeper.ts'
 import type { ModelStatus, WorkerStatus } from '../inference/port.ts'
+import type { AnswerForm } from '../understand/answers.ts'
 import { eventOf } from './host-events.ts'
 import { inferenceStatus, speechStatus, Track, type SpeechStatus } from './host-status.ts'
 import type { FromSpeech, SpeechSettings, ToSpeech, WyomingSettings } from './messages.ts'
@@ -128,8 +129,8 @@ export class SpeechHost {
   earcon(name: 'heard' | 'understood' | 'refused'): void { this.#keeper.send({ kind: 'earcon', name }) }
   /** Cuts off what is being said and drops what waits to be said. */
   silence(): void { this.#keeper.send({ kind: 'silence' }) }
-  /** After a question the answer needs no wake word for this long. */
-  expectAnswer(forMs: number): void { this.#keeper.send({ kind: 'expect-answer', forMs }) }
+  /** After a question the answer needs no wake word for this long, 0: it does; `form`: what the answer may be. */
+  expectAnswer(forMs: number, form?: AnswerForm): void { this.#keeper.send({ kind: 'expect-answer', forMs, ...(form ? { form } : {}) }) }
 
   /**
    * Hears these sentences too from now on, and words that are expected as answers, in place of those given before; every

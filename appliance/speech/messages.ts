@@ -1,6 +1,7 @@
 import type { Config } from '../config/schema.ts'
 import type { DeclaredIntent } from '../contracts/handlers.ts'
 import type { SystemEventInput } from '../contracts/events.ts'
+import type { AnswerForm } from '../understand/answers.ts'
 import type { KnownUtterance } from './proof.ts'
 
 /**
@@ -34,6 +35,8 @@ export interface UtteranceMessage {
   free?: { lead: string; fromMs: number }
   /** Of 'free', where better ears are to hear it: WAV file of what follows the lead; who takes the message removes it. */
   audio?: string
+  /** It was heard as the answer to the question of 'expect-answer'; of free speech, what the commands' grammar made of it where that is a sentence. */
+  answer?: { inGrammar?: string }
 }
 
 /** What Wyoming has to tell, as an event of speech. */
@@ -50,6 +53,8 @@ export type FromSpeech =
   /** A learned word that only tells (speech.learnedWords, does: event). */
   | { kind: 'keyword'; word: string; confidence: number; atMs: number }
   | UtteranceMessage
+  /** Somebody has begun to answer the question of 'expect-answer', or has ended: with words, which follow, or without. */
+  | { kind: 'answering'; on: boolean }
   /** After a wake word nothing that could be understood followed. */
   | { kind: 'wake-timeout'; atMs: number }
   | { kind: 'listened'; requestId: number; audioS: number; error?: { code: string; message: string } }
@@ -84,8 +89,8 @@ export type ToSpeech =
   | { kind: 'earcon'; name: 'heard' | 'understood' | 'refused' }
   /** Cuts off what is being said. */
   | { kind: 'silence' }
-  /** After a question the answer needs no wake word for this long. */
-  | { kind: 'expect-answer'; forMs: number }
+  /** After a question the answer needs no wake word for this long; `form`: to the question of a program, what it may be. */
+  | { kind: 'expect-answer'; forMs: number; form?: AnswerForm }
   /** Sentences of flows, and words they expect as answers, in place of those of the last lesson. */
   | { kind: 'learn'; requestId: number; declares: readonly DeclaredIntent[]; answers: readonly string[] }
   | { kind: 'shutdown' }

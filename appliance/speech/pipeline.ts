@@ -1,10 +1,11 @@
 import type { Completeness } from '../understand/port.ts'
+import { AnswerEars, answersIn, isFree, shortAnswer, type ExpectedAnswer, type Heard } from './answer-ears.ts'
 import { GARBAGE, textOf, type Recogniser, type SpeechEngine, type Transcript, type Word } from './engine.ts'
 import { ENGINES, openEngine } from './engines/index.ts'
 import { commandPhrases, leadOf, phrasesFor, SPOT_PHRASES, STOP_PHRASES, WAKE_WORD, type CommandGrammar } from './grammar.ts'
 import { afterWakeWord, judge, textAfterWakeWord, type CommandTuning } from './judge.ts'
 import { LearnedWords, type LearnedWordConfig, type Spotted } from './learned.ts'
-import type { FromSpeech, UtteranceMessage } from './messages.ts'
+import type { FromSpeech } from './messages.ts'
 import { SILERO_MODEL, trustedFolder, type SpeechModelOptions } from './models.ts'
 import { SampleRing } from './ring.ts'
 import { FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, VoiceActivity } from './vad.ts'
@@ -24,8 +25,6 @@ export interface PipelineOptions extends SpeechModelOptions {
   learnedWords?: readonly LearnedWordConfig[]
   emit(message: FromSpeech): void
 }
-
-type Heard = Pick<UtteranceMessage, 'text' | 'how' | 'confidence' | 'free'>
 
 const MS = SAMPLE_RATE_HZ / 1000
 const RING_SAMPLES = 16 * SAMPLE_RATE_HZ
@@ -49,6 +48,7 @@ const IDLE_RENEW_SAMPLES = 10 * SAMPLE_RATE_HZ
 /** Nothing said to the box is longer. */
 const COMMAND_MAX_SAMPLES = 12 * SAMPLE_RATE_HZ
 const FREE_MAX_SAMPLES = 60 * SAMPLE_RATE_HZ
+const ANSWER_MIN_SAMPLES = 0.6 * SAMPLE_RATE_HZ
 /** A sentence is chosen among this many readings of a command. */
 const READINGS = 8
 /** Falling behind by this much is told, and again after a while. */
@@ -60,6 +60,8 @@ interface Utterance {
   from: number
   onset: number
   speechEnd: number
+  /** It may be the answer to a question. */
+  answer?: ExpectedAnswer | undefined
   /** Began while the box itself was speaking: only "stop" counts. */
   echo: boolean
   /** 'open': may still begin with the wake word. 'command': is for the box. 'other': is not. */
@@ -109,6 +111,8 @@ export class SpeechPipeline {
   /** A command needs no wake word until then. */
   #answerUntilMs = -Infinity
   #answerForMs = 0
+  #answer: ExpectedAnswer | undefined
+  readonly #answers: AnswerEars
   /** … because the wake word was said alone. */
   #woken: number | undefined
   #behindToldMs = -Infinity
@@ -131,6 +135,7 @@ export class SpeechPipeline {
     this.#grammar = options.grammar
     this.#phrases = new Set(options.grammar.phrases)
     this.#engine = parts.engine
+    this.#answers = new AnswerEars(parts.engine)
     this.engine = parts.engine.name
     this.#vad = parts.vad
     this.#spot = parts.spot
@@ -170,23 +175,38 @@ export class SpeechPipeline {
     return this.#inTurn(() => this.#take(copy, endMs, arrivedMs))
   }
 
-  /** After a question: speech within `forMs` is a command without wake word. While the box speaks, the time begins when it has ended. */
-  expectAnswer(forMs: number): void {
+  /** After a question: speech within `forMs` is a command without wake word, or the answer. While the box speaks, the time begins when it has ended. `atMs`: the present, for where no sound comes in that would tell it. */
+  expectAnswer(forMs: number, answer?: ExpectedAnswer, atMs = -Infinity): void {
     void this.#inTurn(async () => {
+      if (answer) await this.#openAnswers(answer)
+      this.#answer = answer
       this.#answerForMs = forMs
-      this.#answerUntilMs = this.#endMs + forMs
+      this.#answerUntilMs = Math.max(this.#endMs, atMs) + forMs
     })
   }
 
+  async #openAnswers(answer: ExpectedAnswer): Promise<void> {
+    if (!this.#answers.differsFor(answer)) return
+    // What is being said is no answer to a question that was asked just now.
+    if (this.#utterance?.answer) {
+      this.#utterance.answer = undefined
+      this.#o.emit({ kind: 'answering', on: false })
+    }
+    try {
+      const unknown = await this.#answers.open(answer)
+      if (unknown.length > 0) this.#o.emit({ kind: 'log', level: 'warn', message: `these answers have words that cannot be heard: ${unknown.join(', ')}` })
+    } catch (error) { this.#o.emit({ kind: 'log', level: 'error', message: `answers are heard with the commands' grammar alone: ${String(error)}` }) }
+  }
+
   /** While the box itself speaks, only "stop" counts. */
-  setSpeaking(on: boolean): void {
+  setSpeaking(on: boolean, atMs = -Infinity): void {
     void this.#inTurn(async () => {
       if (on === this.#speaking) return
       this.#speaking = on
       if (on && this.#utterance?.is === 'open') this.#utterance.is = 'other'
       if (on) return
       this.#cut = true
-      if (this.#answerUntilMs > this.#endMs) this.#answerUntilMs = this.#endMs + this.#answerForMs
+      if (this.#answerUntilMs > this.#endMs) this.#answerUntilMs = Math.max(this.#endMs, atMs) + this.#answerForMs
     })
   }
 
@@ -210,7 +230,7 @@ export class SpeechPipeline {
       this.#learned?.reset()
       this.#filled = 0
       this.#lastEnd = this.#ring.end
-      this.#answerUntilMs = -Infinity
+      this.#expectNothing()
       this.#woken = undefined
       this.#cut = false
     })
@@ -222,7 +242,7 @@ export class SpeechPipeline {
    */
   async learn(more: CommandGrammar): Promise<{ unknownWords: string[]; tookMs: number }> {
     const { phrases, words, freeTextLeads, usual = [] } = this.#o.grammar
-    const grammar = { phrases: [...phrases, ...more.phrases], words: [...words, ...more.words], freeTextLeads: [...freeTextLeads, ...more.freeTextLeads], usual: [...usual, ...more.usual ?? []] }
+    const grammar = { phrases: [...phrases, ...more.phrases], words: [...words, ...more.words], freeTextLeads: [...freeTextLeads, ...more.freeTextLeads], lateLeads: more.lateLeads ?? [], usual: [...usual, ...more.usual ?? []] }
     const done = Promise.withResolvers<{ tookMs: number }>()
     await this.#inTurn(async () => {
       this.#lesson?.done.resolve({ tookMs: 0 })
@@ -365,9 +385,13 @@ export class SpeechPipeline {
     const answers = !this.#speaking && this.#endMs <= this.#answerUntilMs
     const u: Utterance = {
       from: Math.min(from, onset), onset, speechEnd: this.#ring.end, echo: this.#speaking, is: this.#speaking ? 'other' : answers ? 'command' : 'open', spotFrom: Math.min(from, onset),
-      wakeFrames: 0, stopFrames: 0, stopsSettled: 0, lastStop: -Infinity, pauseLooked: false, openRunning: false, triedSilenceMs: 0,
+      answer: answers ? this.#answer : undefined, wakeFrames: 0, stopFrames: 0, stopsSettled: 0, lastStop: -Infinity, pauseLooked: false, openRunning: false, triedSilenceMs: 0,
     }
     this.#utterance = u
+    if (u.answer) {
+      u.openRunning = isFree(u.answer)
+      this.#o.emit({ kind: 'answering', on: true })
+    }
     await this.#feed(u, this.#ring.slice(u.from))
     return u
   }
@@ -376,6 +400,7 @@ export class SpeechPipeline {
     await this.#spot.accept(samples)
     if (u.is === 'command') await this.#command.accept(samples)
     if (u.openRunning) await (await this.#open()).accept(samples)
+    if (u.answer && !isFree(u.answer)) await this.#answers.accept(samples)
   }
 
   /** "Stop" is looked for at all times: in the streaming text, and at once when a short utterance falls silent. */
@@ -423,6 +448,7 @@ export class SpeechPipeline {
     if (!u) {
       // It was over when it was recognised: the command is still to come.
       this.#woken = this.#nowMs
+      this.#answer = undefined
       this.#answerUntilMs = this.#endMs + this.#o.answerWindowMs
       return
     }
@@ -436,6 +462,7 @@ export class SpeechPipeline {
   async #redecode(u: Utterance): Promise<void> {
     const audio = this.#ring.slice(u.from)
     for (let i = 0; i < audio.length; i += 4096) await this.#command.accept(audio.subarray(i, i + 4096))
+    if (u.answer && !isFree(u.answer)) for (let i = 0; i < audio.length; i += 4096) await this.#answers.accept(audio.subarray(i, i + 4096))
   }
 
   /** Speech that had no wake word so far has ended: a last look. */
@@ -453,56 +480,73 @@ export class SpeechPipeline {
     const { endSilenceMs, maxSilenceMs } = this.#o
     const grammar = this.#grammar
     const length = this.#ring.end - u.from
-    if (u.lead === undefined) {
+    if (u.lead === undefined && !u.answer) {
       const lead = leadOf(textAfterWakeWord(this.#command.partial()), grammar.freeTextLeads)
       if (lead !== undefined) await this.#startFree(u, lead)
     }
-    if (length > (u.lead === undefined ? COMMAND_MAX_SAMPLES : FREE_MAX_SAMPLES) || silenceMs >= maxSilenceMs) return this.#finish(u, await this.#command.final())
+    if (length > (u.lead === undefined && !isFree(u.answer) ? COMMAND_MAX_SAMPLES : FREE_MAX_SAMPLES) || silenceMs >= maxSilenceMs) return this.#finish(u, await this.#command.final())
     const due = silenceMs >= endSilenceMs && u.triedSilenceMs < endSilenceMs ? endSilenceMs : silenceMs >= 2 * endSilenceMs && u.triedSilenceMs < 2 * endSilenceMs ? 2 * endSilenceMs : 0
     if (silenceMs === 0) u.triedSilenceMs = 0
-    if (due === 0 || u.lead !== undefined) return
+    if (due === 0 || u.lead !== undefined || isFree(u.answer)) return
     u.triedSilenceMs = due
     const transcript = await this.#command.final()
     const readings = [transcript.words, ...transcript.others ?? []].map((words) => textOf(this.#said(u, words)))
+    const answer = u.answer && await this.#answers.final()
+    if (answer) readings.unshift(...answersIn(u.answer!, answer))
     // Another reading is asked only where the best makes no sense: one that is shorter would always be complete.
-    const text = readings.find((reading) => this.#completeness(reading) !== 'nothing') ?? readings[0]!
-    const lead = leadOf(text, grammar.freeTextLeads)
-    const completeness = lead !== undefined ? 'prefix' : text !== '' ? this.#completeness(text) : u.wakeMs === undefined ? 'nothing' : 'complete'
-    if (completeness === 'complete' || (completeness === 'extendable' && due > endSilenceMs)) return this.#finish(u, transcript)
+    const text = readings.find((reading) => this.#completenessOf(u, reading) !== 'nothing') ?? readings[0]!
+    const known = text !== '' ? this.#completenessOf(u, text) : u.wakeMs === undefined ? 'nothing' : 'complete'
+    const lead = leadOf(text, grammar.freeTextLeads) ?? (known === 'complete' ? undefined : leadOf(text, grammar.lateLeads ?? []))
+    const completeness = lead !== undefined ? 'prefix' : known
+    if (completeness === 'complete' || (completeness === 'extendable' && due > endSilenceMs)) return this.#finish(u, transcript, answer)
     await this.#redecode(u)
     if (lead !== undefined) await this.#startFree(u, lead)
   }
 
+  /** Of a sentence; of an answer first, where one is expected. */
+  #completenessOf(u: Utterance, text: string): Completeness {
+    const answer = u.answer?.completeness(text) ?? 'nothing'
+    const sentence = answer === 'complete' || answer === 'extendable' ? answer : this.#completeness(text)
+    return sentence === 'nothing' ? answer : sentence
+  }
+
   async #startFree(u: Utterance, lead: string): Promise<void> {
     u.lead = lead
+    // It listens to an answer already.
+    if (u.openRunning) return
     u.openRunning = true
     const open = await this.#open()
     const audio = this.#ring.slice(u.from)
     for (let i = 0; i < audio.length; i += 4096) await open.accept(audio.subarray(i, i + 4096))
   }
 
-  async #finish(u: Utterance, transcript: Transcript): Promise<void> {
+  async #finish(u: Utterance, transcript: Transcript, answer?: Transcript): Promise<void> {
     const endpointMs = this.#endMs
     const speechFrom = Math.max(u.onset, u.wakeEnd ?? 0)
-    const said = this.#said(u, transcript.words)
-    const readings = [said, ...(transcript.others ?? []).map((words) => this.#said(u, words))].map((words) => judge(words, (u.speechEnd - speechFrom) / SAMPLE_RATE_HZ, this.#completeness, this.#tuning))
+    const all = [transcript.words, ...transcript.others ?? []].map((words) => this.#said(u, words))
+    const said = all[0]!
+    const readings = all.map((words) => judge(words, (u.speechEnd - speechFrom) / SAMPLE_RATE_HZ, (text) => this.#completenessOf(u, text), this.#tuning))
     const spoken = readings.find(({ accepted }) => accepted) ?? readings[0]!
     let heard: Heard = { text: spoken.text, how: spoken.accepted ? 'command' : 'rejected', confidence: spoken.confidence }
-    if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, said) ?? heard
+    if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, all) ?? heard
+    else if (u.answer) heard = isFree(u.answer) ? await this.#freeAnswer(u, heard, transcript) : shortAnswer(u.answer, heard, answer ?? await this.#answers.final(), (u.speechEnd - u.onset) / SAMPLE_RATE_HZ, (text) => this.#o.completeness(text), this.#tuning)
     // A wake word with nothing behind it, or a sound that is no word.
-    if (heard.text === '' && (said.length === 0 || u.speechEnd - speechFrom < 0.3 * SAMPLE_RATE_HZ)) {
+    // Where an answer is expected, speech of which nothing was made out is one that was not understood.
+    const isWordless = said.length === 0 && !(u.answer && u.speechEnd - speechFrom >= ANSWER_MIN_SAMPLES)
+    if (heard.text === '' && (isWordless || u.speechEnd - speechFrom < 0.3 * SAMPLE_RATE_HZ)) {
       if (u.wakeMs !== undefined) {
         this.#woken = u.wakeMs
+        this.#answer = undefined
         this.#answerUntilMs = this.#endMs + this.#o.answerWindowMs
       }
       return this.#drop()
     }
     this.#drop()
-    if (heard.how !== 'rejected' || this.#woken !== undefined || u.wakeMs !== undefined) this.#answerUntilMs = -Infinity
+    if (heard.how !== 'rejected' || this.#woken !== undefined || u.wakeMs !== undefined) this.#expectNothing()
     const wakeMs = u.wakeMs ?? this.#woken
     this.#woken = undefined
     this.#o.emit({
-      kind: 'utterance', ...heard, engine: this.engine,
+      kind: 'utterance', ...heard, ...u.answer && !heard.answer && heard.how === 'rejected' ? { answer: {} } : {}, engine: this.engine,
       timeline: { speechStartMs: this.#msAt(u.onset), speechEndMs: this.#msAt(u.speechEnd), endpointMs, transcriptMs: this.#nowMs, ...wakeMs === undefined ? {} : { wakeMs }, ...u.wakeEnd === undefined ? {} : { wakeEndMs: this.#msAt(u.wakeEnd) } },
     })
   }
@@ -512,24 +556,44 @@ export class SpeechPipeline {
   }
 
   /** What follows the lead, in the open vocabulary. */
-  async #freeText(u: Utterance, lead: string, said: readonly Word[]): Promise<Heard | undefined> {
+  async #freeText(u: Utterance, lead: string, readings: readonly Word[][]): Promise<Heard | undefined> {
     const leadWords = lead.split(' ').length
-    const real = said.filter((w) => w.word !== GARBAGE)
+    const real = readings.map((said) => said.filter((w) => w.word !== GARBAGE)).find((said) => leadOf(textOf(said), [lead]) !== undefined)
     const { words } = await (await this.#open()).final()
     u.openRunning = false
-    if (leadOf(real.map((w) => w.word).join(' '), [lead]) === undefined) return undefined
+    if (!real) return undefined
     const leadEndS = real[leadWords - 1]!.endS
     const free = words.filter((w) => (w.startS + w.endS) / 2 > leadEndS)
     if (free.length === 0) return undefined
     return { text: `${lead} ${textOf(free)}`, how: 'free', confidence: free.reduce((sum, w) => sum + w.confidence, 0) / free.length, free: { lead, fromMs: this.#msAt(u.from + leadEndS * SAMPLE_RATE_HZ) } }
   }
 
+  /** The answer to a question for any text. With the wake word it is a command. */
+  async #freeAnswer(u: Utterance, heard: Heard, transcript: Transcript): Promise<Heard> {
+    const words = (await (await this.#open()).final()).words.filter((w) => w.word !== GARBAGE)
+    u.openRunning = false
+    const isCommand = heard.how === 'command'
+    const isAddressed = transcript.words.find((w) => w.word !== GARBAGE)?.word === WAKE_WORD || words[0]?.word === WAKE_WORD
+    const text = textOf(afterWakeWord(words))
+    if ((isCommand && isAddressed) || text === '') return heard
+    const confidence = words.reduce((sum, w) => sum + w.confidence, 0) / words.length
+    return { text, how: 'free', confidence, free: { lead: '', fromMs: this.#msAt(u.onset) }, answer: isCommand ? { inGrammar: heard.text } : {} }
+  }
+
+  #expectNothing(): void {
+    this.#answerUntilMs = -Infinity
+    this.#answer = undefined
+  }
+
   #drop(): void {
     const u = this.#utterance
     this.#utterance = undefined
+    // Behind the words, where there are any.
+    if (u?.answer) queueMicrotask(() => this.#o.emit({ kind: 'answering', on: false }))
     if (u) this.#lastEnd = u.speechEnd
     this.#spot.reset()
     this.#command.reset()
+    if (u?.answer) this.#answers.reset()
     if (u?.openRunning) void this.#open().then((open) => open.reset())
   }
 

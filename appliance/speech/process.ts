@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { systemClock } from '../contracts/clock.ts'
 import { MtorError, toMtorError } from '../contracts/errors.ts'
-import { Understander } from '../understand/index.ts'
+import { answerCompleteness, answerPhrases, Understander } from '../understand/index.ts'
 import { Capture, type CaptureState } from './capture/capture.ts'
 import { playThroughAlsa } from './capture/file-device.ts'
 import { FRAME_SAMPLES, SAMPLE_RATE_HZ } from './capture/framer.ts'
@@ -175,7 +175,7 @@ const speaker = new Speaker({
     if (requestId > 0) send({ kind: 'speaking', requestId, state, atMs: clock.monoMs(), message })
     else if (state !== 'started') wyoming?.played(-requestId)
   },
-  onSpeaking: (speaking) => pipeline?.setSpeaking(speaking),
+  onSpeaking: (speaking) => pipeline?.setSpeaking(speaking, clock.monoMs()),
   onError: (error) => trouble(`earcon: ${error.message}`),
 })
 
@@ -228,7 +228,10 @@ process.on('message', (message: ToSpeech) => {
     case 'handled': return wyoming?.handled(message.requestId, message.ok, message.text)
     case 'earcon': return speaker.earcon(message.name)
     case 'silence': return speaker.silence()
-    case 'expect-answer': return pipeline?.expectAnswer(message.forMs)
+    case 'expect-answer': {
+      const { forMs, form } = message
+      return pipeline?.expectAnswer(forMs, form && { completeness: (text) => answerCompleteness(form, text), phrases: answerPhrases(form) }, clock.monoMs())
+    }
     case 'learn': {
       lesson = message
       if (understander && pipeline) void learn(understander, pipeline, message)

@@ -14,9 +14,9 @@ import type { KnownUtterance } from './proof.ts'
 type Kind<K extends FromSpeech['kind']> = Extract<FromSpeech, { kind: K }>
 
 /** For tests: a host with its real process, all its events and messages, and ways to wait for them. */
-export async function speech(t: ExecutionContext, options: { clock?: Clock; speech?: Record<string, unknown>; known?: KnownUtterance } = {}) {
+export async function speech(t: ExecutionContext, options: { clock?: Clock; speech?: Record<string, unknown>; wyoming?: Record<string, unknown>; known?: KnownUtterance } = {}) {
   const stateDir = await mkdtemp(join(tmpdir(), 'mtor-speech-'))
-  const config = makeConfig({ node: 'test', stateDir, speech: { device: 'none', speak: { device: 'file:said' }, ...options.speech } })
+  const config = makeConfig({ node: 'test', stateDir, speech: { device: 'none', speak: { device: 'file:said' }, ...options.speech }, dialects: { wyoming: options.wyoming ?? {} } })
   const clock = options.clock ?? systemClock
   const hub = new Hub(clock, 'test')
   const events: SystemEvent[] = []
@@ -24,7 +24,7 @@ export async function speech(t: ExecutionContext, options: { clock?: Clock; spee
   const waits: { look(): boolean }[] = []
   const news = () => { for (const wait of [...waits]) if (wait.look()) waits.splice(waits.indexOf(wait), 1) }
   hub.onSystem((event) => { events.push(event); news() })
-  const host = new SpeechHost({ config: config.speech, understand: config.understand, sequences: Object.keys(config.sequences), stateDir, runDir: config.runDir, clock, hub, known: options.known, onMessage: (message) => { messages.push(message); news() } })
+  const host = new SpeechHost({ config: config.speech, understand: config.understand, sequences: Object.keys(config.sequences), stateDir, runDir: config.runDir, clock, hub, known: options.known, wyoming: { ...config.dialects.wyoming, node: 'test', version: '0.0.0' }, onMessage: (message) => { messages.push(message); news() } })
   t.teardown(async () => { await host.stop(); await rm(stateDir, { recursive: true, force: true }) })
   const until = <T>(find: () => T | undefined) => new Promise<T>((resolve) => {
     waits.push({ look: () => { const found = find(); if (found !== undefined) resolve(found); return found !== undefined } })

@@ -88,7 +88,10 @@ test.serial('a recogniser is given the declared sentences, values and answers, i
   t.true(usual.includes('open the airlock'))
   t.deepEqual(freeTextLeads, ['hand over to', 'shift report'])
   t.deepEqual(words.filter((word) => /\d/.test(word)), [])
-  t.deepEqual(knowing().learnedGrammar(), { phrases: [], words: [], usual: [], freeTextLeads: [] })
+  const go = knowing(declare('go.to', ['go to {place:words}'], { slots: [{ name: 'place', kind: 'words', required: true }] })).learnedGrammar()
+  t.deepEqual([go.freeTextLeads, go.lateLeads], [[], ['go to']], 'our own sentences go on from there too')
+  t.is(loaded.completeness('go to safe mode'), 'complete')
+  t.deepEqual(knowing().learnedGrammar(), { phrases: [], words: [], usual: [], freeTextLeads: [], lateLeads: [] })
 })
 
 test.serial('mistakes are told by type, with the sentence and the place in it; nothing is learnt by asking', (t) => {

@@ -1,15 +1,20 @@
 import type { Clock, Timer } from '../contracts/clock.ts'
 import { CODES, type Code } from '../contracts/codes.ts'
+import { AGREES, answerTokens, CONFIRMS, DECLINES, isFirm, plain } from './answers.ts'
+import type { Asking } from './asking.ts'
 import type { Understander } from './index.ts'
 import type { Understanding } from './port.ts'
 import { isQuantity } from './slots.ts'
 import { quantityAnswer } from './quantities.ts'
-import { FILLERS, NEGATIONS, tokenize } from './words.ts'
+import { NEGATIONS } from './words.ts'
 
 /** What is to be done about a sentence. `say` is for the operator. */
 export type DialogueAct =
   | { act: 'submit'; type: string; slots: Record<string, unknown> }
-  | { act: 'ask'; say: string; expects: 'slot' | 'confirm' | 'choice' }
+  /** `expects` 'answer': to a question of a program, asked once more. */
+  | { act: 'ask'; say: string; expects: 'slot' | 'confirm' | 'choice' | 'answer' }
+  /** It was for a question of a program, which says itself what is to be said; `say` is for who typed it, `code`: it was no answer. */
+  | { act: 'answered'; say: string; code?: Code }
   | { act: 'refuse'; code: Code; say: string }
   | { act: 'cancelled'; say: string }
 
@@ -21,16 +26,13 @@ export interface DialogueOptions {
   isHazardous: (type: string, slots: Record<string, unknown>) => boolean
   /** Ask "Did you mean …?" for what no template matches. Left out: yes. */
   proposals?: boolean
+  /** Questions of programs: what answers the session's own question answers none of them. */
+  asking?: Asking
 }
 
 interface Request { type: string; slots: Record<string, unknown>; missing: string[]; factors: Record<string, number>; sure: boolean; spoken: boolean }
 interface Question { request: Request; expects: 'slot' | 'confirm' | 'choice'; say: string; misses: number; timer: Timer }
 
-/** Answers that carry out what was asked about. Only said whole, and only while a question is open. */
-const CONFIRMS = new Set(['confirm', 'confirmed', 'i confirm', 'yes', 'yes confirm', 'yes confirmed', 'affirmative', 'yes do it', 'do it', 'yes go ahead', 'go ahead'])
-/** Not "right" alone: to "Did you mean: turn left?" it may say the opposite. */
-const AGREES = new Set([...CONFIRMS, 'yeah', 'yep', 'yup', 'correct', 'that is right', 'yes that is right', 'exactly', 'sure', 'okay', 'yes i did'])
-const DECLINES = new Set(['no', 'nope', 'no thanks', 'no thank you', 'negative', 'wrong', 'that is wrong', 'do not', 'do not do it', 'no do not', 'no cancel', 'cancel'])
 /** An objection at the beginning of an answer. */
 const NO = /^\W*(?:no|nope|wrong|not that)\b\W*/i
 const MOST_MISSES = 2
@@ -48,27 +50,35 @@ export class Dialogue {
   /** The last thing each session said while a proposal is being looked for, so that a late one asks nothing. */
   readonly #turns = new Map<string, number>()
   #heard = 0
+  #whenClosed: (() => void)[] = []
 
   constructor(options: DialogueOptions) { this.#o = options }
 
   /** Takes one sentence of a session. "stop" passes through at once, whatever is open. */
-  async hear(session: string, text: string, { spoken }: { spoken: boolean }): Promise<DialogueAct> {
+  async hear(session: string, text: string, { spoken, answer }: { spoken: boolean; /** It was heard as the answer to a program's question; what the commands' grammar made of it where it was free speech. */ answer?: { inGrammar?: string | undefined } | undefined }): Promise<DialogueAct> {
     const turn = ++this.#heard
     this.#turns.set(session, turn)
-    try { return await this.#hear(session, text, spoken, turn) } finally { if (this.#turns.get(session) === turn) this.#turns.delete(session) }
+    try { return await this.#hear(session, text, spoken, turn, answer) } finally { if (this.#turns.get(session) === turn) this.#turns.delete(session) }
   }
 
   /** True while the session has been asked something. */
   isOpen(session: string): boolean { return this.#open.has(session) }
 
+  /** Resolves once the session has no open question. */
+  async closed(session: string): Promise<void> {
+    while (this.#open.has(session)) await new Promise<void>((resolve) => { this.#whenClosed.push(resolve) })
+  }
+
   /** Drops all open questions. */
   stop() { for (const session of [...this.#open.keys()]) this.#close(session) }
 
-  async #hear(session: string, text: string, spoken: boolean, turn: number): Promise<DialogueAct> {
-    const { understander } = this.#o
+  async #hear(session: string, text: string, spoken: boolean, turn: number, heard: { inGrammar?: string | undefined } | undefined): Promise<DialogueAct> {
+    const { understander, asking } = this.#o
     let meant = understander.match(text)
-    if (meant.type === 'stop') {
+    const inGrammar = heard?.inGrammar === undefined ? undefined : understander.match(heard.inGrammar)
+    if (meant.type === 'stop' || inGrammar?.type === 'stop') {
       this.#close(session)
+      asking?.stopped()
       return { act: 'submit', type: 'stop', slots: {} }
     }
     const question = this.#open.get(session)
@@ -80,6 +90,9 @@ export class Dialogue {
         meant = understander.match(text.replace(NO, ''))
         if (!meant.type) return cancelled()
       } else if (answer) return answer
+    } else {
+      const act = asking?.hear({ session, text, type: meant.type, heard: heard !== undefined, ...(inGrammar ? { inGrammarType: inGrammar.type } : {}) })
+      if (act) return act
     }
     if (meant.by === 'proposal') return this.#ask(session, requestOf(meant, spoken), 'choice', `Did you mean: ${meant.question}?`)
     if (meant.type) return this.#proceed(session, requestOf(meant, spoken))
@@ -105,8 +118,7 @@ export class Dialogue {
       this.#close(session)
       return cancelled()
     }
-    // "Yes?" asks; it does not confirm.
-    const firm = !/\?\s*$/.test(text)
+    const firm = isFirm(text)
     if (firm && expects === 'confirm' && CONFIRMS.has(said)) { this.#close(session); return submit(request) }
     // Agreeing to a guess makes it a request like any other: what is missing is asked for, what is hazardous confirmed.
     if (firm && expects === 'choice' && AGREES.has(said)) return this.#proceed(session, { ...request, sure: true })
@@ -154,14 +166,14 @@ export class Dialogue {
 
   #ask(session: string, request: Request, expects: Question['expects'], say: string, misses = 0): DialogueAct {
     this.#close(session)
-    const timer = this.#o.clock.setTimeout(() => { if (this.#open.get(session)?.timer === timer) this.#open.delete(session) }, this.#o.answerTimeoutMs)
+    const timer = this.#o.clock.setTimeout(() => { if (this.#open.get(session)?.timer === timer) this.#close(session) }, this.#o.answerTimeoutMs)
     this.#open.set(session, { request, expects, say, misses, timer })
     return { act: 'ask', say: misses > 0 ? `Sorry. ${say}` : say, expects }
   }
 
   #close(session: string) {
     this.#o.clock.clearTimeout(this.#open.get(session)?.timer)
-    this.#open.delete(session)
+    if (this.#open.delete(session)) for (const closed of this.#whenClosed.splice(0)) closed()
   }
 }
 
@@ -170,6 +182,3 @@ const cancelled = (): DialogueAct => ({ act: 'cancelled', say: CODES.CANCELLED.s
 const lower = (say: string) => say.charAt(0).toLowerCase() + say.slice(1)
 const refuse = (code: Code): DialogueAct => ({ act: 'refuse', code, say: CODES[code].say })
 const requestOf = (meant: Understanding, spoken: boolean): Request => ({ type: meant.type!, slots: meant.slots, missing: meant.missing, factors: meant.factors ?? {}, sure: meant.by === 'template' && meant.confidence > LEAST_SURE, spoken })
-const answerTokens = (text: string) => tokenize(text).filter(({ word }) => !FILLERS.has(word))
-/** The words of an answer without fillers and the wake word. */
-const plain = (text: string) => answerTokens(text).map(({ word }) => word).filter((word) => word !== 'computer').join(' ')

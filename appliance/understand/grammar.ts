@@ -1,7 +1,9 @@
+import { AGREES, DECLINES, type AnswerForm } from './answers.ts'
 import { phrases, type Phrase } from './expand.ts'
 import type { SlotParser } from './graph.ts'
 import { IGNORED, REST, type Catalogue } from './loader.ts'
 import { numberWords } from './numbers.ts'
+import { isQuantity } from './slots.ts'
 import { TAILS, tokenize } from './words.ts'
 
 /** What a recogniser is to expect. */
@@ -12,6 +14,8 @@ export interface SpeechGrammar {
   words: string[]
   /** Beginnings after which anything may be said: what follows is decoded with an open vocabulary. */
   freeTextLeads: string[]
+  /** The same, where other sentences go on from there too: only once what was said is none of these. */
+  lateLeads?: string[]
   /** Sentences as people say them (the tests of the intent files), in words of the grammar: likelier than what templates merely allow. */
   usual: string[]
 }
@@ -48,7 +52,7 @@ const SPECIAL: Readonly<Partial<Record<SlotParser, readonly string[]>>> = {
 }
 
 /** Values of one kind, in an order that mixes numbers and units. */
-function values(parser: SlotParser): string[] {
+function valuesOf(parser: SlotParser): string[] {
   const units = UNITS[parser] ?? ['']
   const numbers = parser === 'count' ? [...DIGITS, ...TEENS] : NUMBERS
   return [...SPECIAL[parser] ?? [], ...numbers.map((number, index) => `${number} ${units[index % units.length]}`.trim())]
@@ -102,16 +106,25 @@ function candidatesOf(catalogue: Catalogue): { candidates: Candidate[]; leads: S
 export function speechGrammar(catalogue: Catalogue): SpeechGrammar {
   const chosen = new Set<string>(['yes', 'no', 'confirm', 'affirmative', 'negative', 'go ahead', 'do it', 'correct', 'that is right'])
   for (const tail of TAILS) chosen.add(tail.join(' '))
-  for (const parser of ['length', 'angle', 'speed', 'duration', 'fraction'] as const) for (const value of values(parser)) chosen.add(value)
+  for (const parser of ['length', 'angle', 'speed', 'duration', 'fraction'] as const) for (const value of valuesOf(parser)) chosen.add(value)
   return cover(catalogue, chosen)
 }
 
 /** What declared types add to it: their sentences, the values of their choices, and words expected as answers; at most 4,000 phrases. */
-export function declaredGrammar(catalogue: Catalogue, answers: readonly string[]): SpeechGrammar {
-  const said = (text: string) => american(tokenize(text).map(({ word }) => /^\d{1,2}$/.test(word) ? numberWords(Number(word)) : word).join(' '))
+export function declaredGrammar(catalogue: Catalogue, answers: readonly string[], goesOn: (lead: string) => boolean): SpeechGrammar {
   const choices = [...catalogue.slots.values()].flatMap((slots) => [...slots.values()]).flatMap(({ values: each = [] }) => each.map(String))
-  return cover(catalogue, new Set([...choices, ...answers].map(said).slice(0, MAX_PHRASES / 2)))
+  const grammar = cover(catalogue, new Set([...choices, ...answers].map(inWords).slice(0, MAX_PHRASES / 2)))
+  return { ...grammar, freeTextLeads: grammar.freeTextLeads.filter((lead) => !goesOn(lead)), lateLeads: grammar.freeTextLeads.filter(goesOn) }
 }
+
+/** What may be answered to a question, for a recogniser of its own; nothing where any words may. */
+export function answerPhrases({ kind, values = [] }: AnswerForm): string[] {
+  const forms = isQuantity(kind) ? [...valuesOf(kind), ...NUMBERS] : kind === 'choice' ? values.map(inWords).flatMap((value) => [value, `the ${value}`, `the ${value} one please`, `${value} please`]) : kind === 'text' ? [] : [...AGREES, ...DECLINES]
+  return forms.length === 0 ? [] : [...new Set([...forms, 'cancel', 'stop'])]
+}
+
+/** As it is heard: numbers in words, American spelling. */
+const inWords = (text: string) => american(tokenize(text).map(({ word }) => /^\d{1,2}$/.test(word) ? numberWords(Number(word)) : word).join(' '))
 
 /** Always the phrase that brings most new pairs of words next (greedy set cover). */
 function cover(catalogue: Catalogue, chosen: Set<string>): SpeechGrammar {
@@ -119,7 +132,7 @@ function cover(catalogue: Catalogue, chosen: Set<string>): SpeechGrammar {
   const cursors = new Map<SlotParser, { list: string[]; at: number }>()
   const next = (parser: SlotParser) => {
     let cursor = cursors.get(parser)
-    if (!cursor) cursors.set(parser, cursor = { list: values(parser), at: 0 })
+    if (!cursor) cursors.set(parser, cursor = { list: valuesOf(parser), at: 0 })
     return cursor.list[cursor.at++ % cursor.list.length]!
   }
   const taken = new Set<string>()

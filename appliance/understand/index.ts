@@ -17,7 +17,9 @@ import { TemplateProblem } from './template.ts'
 
 export type { DeclaredProblem } from './declared-check.ts'
 export type { Completeness, Understanding } from './port.ts'
-export type { SpeechGrammar } from './grammar.ts'
+export { answerPhrases, type SpeechGrammar } from './grammar.ts'
+export { answerCompleteness, type AnswerForm } from './answers.ts'
+export { Asking, type Answer, type Asked } from './asking.ts'
 export { Dialogue, type DialogueAct } from './dialogue.ts'
 export { describe } from './describe.ts'
 export { runUnderstand, scoreFile } from './score.ts'
@@ -152,8 +154,8 @@ export class Understander {
   completeness(text: string): Completeness {
     const own = this.#matcher.completeness(text)
     const declared = this.#declared.matcher.completeness(text)
-    // An emergency stop is taken as soon as it is said, whatever sentence of a handler goes on from there.
-    if (declared === 'nothing' || (own === 'complete' && this.#ownMeaning(text)?.type === 'stop')) return own
+    // Our own sentence comes first where both take the text; an emergency stop is not even waited with.
+    if (declared === 'nothing' || (own === 'complete' && (declared !== 'prefix' || this.#ownMeaning(text)?.type === 'stop'))) return own
     return own === 'nothing' || own === declared ? declared : 'extendable'
   }
 
@@ -191,7 +193,9 @@ export class Understander {
   speechGrammar(): SpeechGrammar { return speechGrammar(this.catalogue) }
 
   /** The same for what is declared, and the words that are expected as answers. */
-  learnedGrammar(answers: readonly string[] = []): SpeechGrammar { return declaredGrammar(this.#declared.catalogue, answers) }
+  learnedGrammar(answers: readonly string[] = []): SpeechGrammar {
+    return declaredGrammar(this.#declared.catalogue, answers, (lead) => this.#matcher.completeness(lead) !== 'nothing')
+  }
 
   #typeOf(template: number): string { return this.catalogue.templates[template]!.type }
 

@@ -1,6 +1,6 @@
 import { catalogueOf } from './catalogue.ts'
 import type { Field } from './form.ts'
-import { $, type EditorNode } from './red.ts'
+import { $, growing, type EditorNode } from './red.ts'
 
 interface Row { name?: string; value?: string; valueType?: string }
 const TYPES = ['str', 'num', 'bool', 'json', 'msg', 'flow', 'global', 'jsonata', 'env']
@@ -18,7 +18,7 @@ export function fieldsList(node: EditorNode, field: Field & { kind: 'fields' }, 
     const { properties, required } = (schema ?? {}) as { properties?: Record<string, Schema>; required?: string[] }
     return { properties: properties ?? {}, required: required ?? [] }
   }
-  list.css('min-height', '120px').editableList({
+  list.editableList({
     removable: true, sortable: true,
     addItem: (container: unknown, _index: number, row: Row) => {
       const name = $('<input type="text" style="width: 35%">').attr('placeholder', node._!('common.name')).val(row.name ?? '').appendTo(container)
@@ -30,6 +30,7 @@ export function fieldsList(node: EditorNode, field: Field & { kind: 'fields' }, 
       $(container).data('read', () => ({ name: String(name.val()).trim(), value: String(value.typedInput('value')), valueType: String(value.typedInput('type')) }))
     },
   })
+  growing(list)
   for (const row of (node[field.name] as Row[] | undefined) ?? []) list.editableList('addItem', row)
   const fill = () => {
     void schemas().then(({ properties, required }) => {

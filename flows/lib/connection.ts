@@ -8,6 +8,8 @@ export interface Received { topic: string; payload: Buffer; retained: boolean }
 type Listener = (message: Received) => void
 const CLOSE_MS = 1500
 const ACK_MS = 10_000
+/** What the appliance takes at the most unless configured otherwise (bus.limits.maxPacketBytes); beyond that it hangs up. */
+const MAX_BYTES = 65_000
 
 /**
  * One MQTT connection that many nodes share. It subscribes again by itself after every break; the broker keeps the
@@ -19,6 +21,8 @@ export class Connection {
   readonly #filters = new Map<string, Set<Listener>>()
   readonly #states = new Set<() => void>()
   #client: MqttClient | undefined
+  /** Message ids that the broker has not acknowledged. */
+  readonly #underWay = new Set<number>()
   #ready = false
   #trouble: string | undefined
 
@@ -46,7 +50,11 @@ export class Connection {
       will: { topic: this.#will.topic, payload: Buffer.from(this.#will.payload), qos: 1, retain: false },
     })
     client.on('connect', () => { void this.#connected(client) })
-    client.on('close', () => { this.#change(false, this.#trouble) })
+    client.on('close', () => {
+      // What is sent again after a break is for those who sent it to decide, not for the client's own store.
+      for (const id of [...this.#underWay]) client.removeOutgoingMessage(id)
+      this.#change(false, this.#trouble)
+    })
     client.on('error', (error) => { this.#change(this.#ready, error.message || String((error as { code?: unknown }).code)) })
     client.on('message', (topic, payload, { retain }) => { this.#heard({ topic, payload, retained: retain }) })
   }
@@ -107,17 +115,20 @@ export class Connection {
     }
   }
 
-  /** Resolves once the appliance has acknowledged it. @throws MtorError NOT_RUNNING without a connection, or where it ends before */
+  /** Resolves once the appliance has acknowledged it. @throws MtorError NOT_RUNNING without a connection, or where it ends before; TOO_LARGE */
   async publish(topic: string, payload: unknown, options: { retain?: boolean } = {}): Promise<void> {
+    const text = encoded(payload)
     const client = this.#client
     if (!client?.connected) throw new MtorError('NOT_RUNNING', `no connection to ${this.settings.url}${this.#trouble ? `: ${this.#trouble}` : ''}`)
-    const text = payload === undefined ? '' : JSON.stringify(payload)
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => reject(new MtorError('NOT_RUNNING', `${this.settings.url} did not acknowledge ${topic} within ${ACK_MS} ms`)), ACK_MS)
       client.publish(topic, text, { qos: 1, retain: options.retain ?? false }, (error) => {
         clearTimeout(late)
+        this.#underWay.delete(id)
         if (error) reject(new MtorError('NOT_RUNNING', error.message, { cause: error })); else resolve()
       })
+      const id = client.getLastMessageId()
+      this.#underWay.add(id)
     })
   }
 
@@ -133,4 +144,12 @@ export class Connection {
       client.end(!client.connected, {}, () => { clearTimeout(late); resolve() })
     })
   }
+}
+
+/** As it goes over the wire. @throws MtorError TOO_LARGE */
+export function encoded(payload: unknown): string {
+  const text = payload === undefined ? '' : JSON.stringify(payload)
+  const bytes = Buffer.byteLength(text)
+  if (bytes > MAX_BYTES) throw new MtorError('TOO_LARGE', `a message of ${bytes} bytes: the appliance takes ${MAX_BYTES}; send a reference instead, such as the name of a file`)
+  return text
 }

@@ -1,3 +1,4 @@
+import { isCode } from '../../appliance/contracts/codes.ts'
 import { MtorError, toMtorError } from '../../appliance/contracts/errors.ts'
 import type { Held } from './handler.ts'
 import type { Realm } from './realm.ts'
@@ -10,16 +11,20 @@ export interface RealmUser extends NodeConfig { realm: string }
 /** What a node is part of: its realm, and a status that says so while there is no connection. */
 export interface Attached { realm: Realm; /** Shows `idle`, or that there is no connection. */ refresh(): void }
 
+/** The realm that a node names; where there is none the node's status says so. */
+export function realmOf(RED: Red, node: RedNode, config: RealmUser): Realm | undefined {
+  const realm = (RED.nodes.getNode(config.realm) as RealmNode | null | undefined)?.realm
+  if (!realm) node.status({ fill: 'red', shape: 'ring', text: RED._('common.status.noRealm') })
+  return realm
+}
+
 /**
  * Attaches a node to the realm it names. While connected it shows what `idle` gives, from the first `refresh` on. Without a realm it says so, and
  * what it is then asked to do fails with CONFIG_INVALID.
  */
 export function attach(RED: Red, node: RedNode, config: RealmUser, idle: () => NodeStatus = () => ({})): Attached | undefined {
-  const realm = (RED.nodes.getNode(config.realm) as RealmNode | null | undefined)?.realm
-  if (!realm) {
-    node.status({ fill: 'red', shape: 'ring', text: RED._('common.status.noRealm') })
-    return undefined
-  }
+  const realm = realmOf(RED, node, config)
+  if (!realm) return undefined
   const refresh = () => node.status(realm.connection.ready ? idle() : { fill: 'red', shape: 'ring', text: `${RED._('common.status.notConnected')}${realm.connection.trouble ? `: ${realm.connection.trouble}`.slice(0, 60) : ''}` })
   const off = realm.connection.onState(refresh)
   node.on('close', (_removed, done) => { off(); done() })
@@ -56,7 +61,8 @@ export function findHeld(RED: Red, msg: Message): { realm: Realm; held: Held | u
 
 /** Shows an error for a moment's look, and gives it with the code of the catalogue to `done`, so that catch nodes have it as msg.error.code. */
 export function failed(node: RedNode, done: (error?: unknown) => void, thrown: unknown): void {
-  const error = toMtorError(thrown)
+  // Every node is bundled by itself: an error of the realm's has its code, but is of another class of the same name.
+  const error = thrown instanceof Error && isCode((thrown as { code?: unknown }).code) ? thrown as MtorError : toMtorError(thrown)
   node.status({ fill: 'red', shape: 'dot', text: error.code })
   done(error)
 }
@@ -100,4 +106,10 @@ export function numberOf(value: unknown, fallback: undefined): number | undefine
 export function numberOf(value: unknown, fallback: number | undefined): number | undefined {
   const number = value === '' || value === undefined || value === null ? Number.NaN : Number(value)
   return Number.isFinite(number) ? number : fallback
+}
+
+/** Milliseconds of a form's field in seconds; undefined where it is empty. */
+export function milliseconds(value: unknown): number | undefined {
+  const seconds = numberOf(value, undefined)
+  return seconds === undefined ? undefined : Math.round(seconds * 1000)
 }

@@ -12,6 +12,8 @@ import { machineName } from './settings.ts'
 export interface Submission {
   type: string
   slots: Record<string, unknown>
+  /** The intent that this is a step of: ends with it. */
+  parent?: string | undefined
   ttlMs?: number | undefined
   priority?: number | undefined
   /** How long a receipt is waited for, ms. */
@@ -45,19 +47,23 @@ export class Submitter {
    * @throws MtorError the receipt's code where it was not accepted; NOT_RUNNING without a connection or a receipt.
    * `final` rejects with DEADLINE where no result came, and with INTERRUPTED where the connection was given up
    */
-  async submit({ type, slots, ttlMs, priority, receiptMs = RECEIPT_MS, resultMs = RESULT_MS }: Submission): Promise<Submitted> {
+  async submit({ type, slots, parent, ttlMs, priority, receiptMs = RECEIPT_MS, resultMs = RESULT_MS }: Submission): Promise<Submitted> {
     if (!this.#connection.ready) throw new MtorError('NOT_RUNNING', `no connection to ${this.#connection.settings.url}${this.#connection.trouble ? `: ${this.#connection.trouble}` : ''}`)
     const wall = this.#clock.wallMs()
     const envelope: Envelope = {
       v: PROTOCOL_VERSION, id: uuidv7(), type, slots, source: { kind: 'flow', node: machineName() },
-      issuedAt: { boot: 0, mono: this.#clock.monoMs(), ...(wall === undefined ? {} : { wall }) }, ttlMs: ttlMs ?? TTL_MS, priority: priority ?? 5,
+      issuedAt: { boot: 0, mono: this.#clock.monoMs(), ...(wall === undefined ? {} : { wall }) }, ttlMs: ttlMs ?? TTL_MS, priority: priority ?? 5, ...(parent === undefined ? {} : { parent }),
     }
     const receipt = deferred<Receipt>(), final = deferred<IntentEvent>()
     final.promise.catch(() => {})
     const listen = (topic: string, take: (value: Record<string, unknown>) => void) => this.#connection.subscribe(topic, (message) => { const value = parsed(message); if (value) take(value) })
-    const listening = [
+    let isAnswered = false
+    // The same id again after a break: an intent that had been accepted is not accepted twice.
+    const send = () => { this.#connection.publish(this.#topics.submit, envelope).catch((error: MtorError) => { if (error.code === 'TOO_LARGE') receipt.reject(error) }) }
+    const listening: { there: Promise<void>; off(): void }[] = [
       listen(this.#topics.receipt(envelope.id), (value) => receipt.resolve(value as unknown as Receipt)),
       listen(this.#topics.intentEvent(envelope.id), (value) => { if (isFinal(value.state)) { final.resolve(value as unknown as IntentEvent); forget() } }),
+      { there: Promise.resolve(), off: this.#connection.onState(() => { if (this.#connection.ready && !isAnswered) send() }) },
     ]
     let timer = this.#clock.setTimeout(() => receipt.reject(new MtorError('NOT_RUNNING', `no receipt of ${type} within ${receiptMs} ms`)), receiptMs)
     const forget = () => {
@@ -71,8 +77,9 @@ export class Submitter {
     this.#pending.add(forget)
     try {
       await Promise.all(listening.map(({ there }) => there))
-      this.#connection.publish(this.#topics.submit, envelope).catch(receipt.reject)
+      send()
       const answer = await receipt.promise
+      isAnswered = true
       if (!answer.accepted) throw new MtorError(answer.code ?? 'INTERNAL', answer.message ?? 'rejected', { ...(answer.say ? { say: answer.say } : {}), ...(answer.hint ? { hint: answer.hint } : {}), data: { receipt: answer } })
       this.#clock.clearTimeout(timer)
       if (listening.length > 0) timer = this.#clock.setTimeout(() => { final.reject(new MtorError('DEADLINE', `no result of ${type} within ${resultMs} ms`)); forget() }, resultMs)

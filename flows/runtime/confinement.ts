@@ -6,8 +6,8 @@ import { PROJECT_DIR } from '../../appliance/config/load.ts'
 import type { FlowsConfig, ListenerConfig } from '../../appliance/config/schema.ts'
 import { MtorError } from '../../appliance/contracts/errors.ts'
 
-/** Where programs and certificates of the system lie: nothing of ours. */
-const SYSTEM = ['/usr', '/lib', '/lib64', '/bin', '/etc', '/opt', '/proc', '/sys']
+/** Of the system: what holds no secret. Not /proc, where the environment of other processes can be read, nor /etc. */
+const SYSTEM = ['/sys', '/usr/lib', '/usr/share']
 /** Of the project: its state may lie in the same folder, and is not read. */
 const OF_PROJECT = ['node_modules', 'flows', 'appliance', 'package.json']
 /** What of the environment goes on; nothing that is called MTOR, and no secret that somebody put there. */

@@ -5,7 +5,7 @@ import type { Hub } from '../../appliance/contracts/hub.ts'
 import type { Journal } from '../../appliance/journal/port.ts'
 import { keepFile, readObject } from './files.ts'
 import type { Credentials, Flows } from './flow.ts'
-import { credentialKey, decryptable } from './key.ts'
+import { credentialKey, decryptable, seal } from './key.ts'
 import { FlowStore, type Deploy, type DeployMeta, type NewDeploy } from './store.ts'
 
 export interface DeploysOptions {
@@ -59,7 +59,11 @@ export class Deploys {
 
   /** What Node-RED is to run; waits for a deploy that is just being kept. */
   current(): Promise<{ flows: Flows; credentials: Credentials }> {
-    return this.#inTurn(async () => ({ flows: this.store.current?.flows ?? [], credentials: this.store.current?.credentials ?? {} }))
+    return this.#inTurn(async () => {
+      const { flows = [], credentials = {} } = this.store.current ?? {}
+      // Node-RED expects sealed ones, also where there are none.
+      return { flows, credentials: Object.keys(credentials).length === 0 ? seal({}, this.#key) : credentials }
+    })
   }
 
   /** Puts a deploy in force and on record. @throws MtorError DISK_FULL, INTERNAL where it could not be kept: the one before stays */

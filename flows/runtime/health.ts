@@ -7,6 +7,8 @@ const MISSES = 2
 /** After a start, until the first probe must be back; tried often meanwhile. */
 const GRACE_MS = 12_000
 const FIRST_PERIOD_MS = 500
+/** One that was sent before Node-RED was connected may be lost: the next one is not kept waiting for it. */
+const FIRST_TIMEOUT_MS = 1_500
 
 export interface HealthOptions {
   clock: Clock
@@ -57,7 +59,7 @@ export class Health {
     const { clock, timeoutMs, periodMs, probe } = this.#o
     const startMs = clock.monoMs()
     let failure: string | undefined
-    try { await probe(randomUUID(), timeoutMs) } catch (thrown) { failure = toMtorError(thrown).message }
+    try { await probe(randomUUID(), this.#proven ? timeoutMs : Math.min(FIRST_TIMEOUT_MS, timeoutMs)) } catch (thrown) { failure = toMtorError(thrown).message }
     if (life !== this.#life) return
     const nowMs = clock.monoMs()
     if (failure === undefined) {

@@ -1,4 +1,4 @@
-import { createDecipheriv, createHash, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
 import { readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { keepFile } from './files.ts'
@@ -36,16 +36,26 @@ export async function credentialKey(dir: string): Promise<KeyFound> {
   return { key, how: !wasThere ? 'made' : found.every((state) => state === key) ? 'there' : 'mended', aside }
 }
 
+const ALGORITHM = 'aes-256-ctr'
+const secretOf = (key: string) => createHash('sha256').update(key).digest()
+
 /**
- * Whether Node-RED will be able to read these credentials with that key.
+ * Credentials as Node-RED keeps them under that key.
  * @see Node-RED, runtime/lib/nodes/credentials.js: aes-256-ctr with the SHA-256 of the secret; 16 bytes of initial vector in hex, then base64
  */
+export function seal(credentials: Credentials, key: string): Credentials {
+  const vector = randomBytes(16)
+  const cipher = createCipheriv(ALGORITHM, secretOf(key), vector)
+  return { $: vector.toString('hex') + cipher.update(JSON.stringify(credentials), 'utf8', 'base64') + cipher.final('base64') }
+}
+
+/** Whether Node-RED will be able to read these credentials with that key. */
 export function decryptable(credentials: Credentials, key: string): boolean {
   const sealed = credentials['$']
   if (sealed === undefined) return true
   if (typeof sealed !== 'string') return false
   try {
-    const decipher = createDecipheriv('aes-256-ctr', createHash('sha256').update(key).digest(), Buffer.from(sealed.slice(0, 32), 'hex'))
+    const decipher = createDecipheriv(ALGORITHM, secretOf(key), Buffer.from(sealed.slice(0, 32), 'hex'))
     JSON.parse(decipher.update(sealed.slice(32), 'base64', 'utf8') + decipher.final('utf8'))
     return true
   } catch { return false }

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import vm from 'node:vm'
 import { MtorError, toMtorError } from '../../appliance/contracts/errors.ts'
+import { mendContext } from './context.ts'
 import { Exchange } from './exchange.ts'
 import { LogLines, type NodeRedLine } from './log-lines.ts'
 import type { Ask, EditorUser, FromNodeRed, Setup, ToNodeRed } from './messages.ts'
@@ -17,7 +18,7 @@ interface NodeRed {
   init(server: Server, settings: object): void
   start(): Promise<void>
   stop(): Promise<void>
-  version: string
+  version(): string
   httpAdmin: (request: IncomingMessage, response: object, next: () => void) => void
   httpNode: (request: IncomingMessage, response: object, next: () => void) => void
   events: { on(event: string, listener: (payload: never) => void): void }
@@ -36,6 +37,8 @@ export class NodeRedProcess {
   readonly #clientId = process.env['MTOR_REALM_CLIENT'] ?? 'flows'
   readonly #red = createRequire(import.meta.url)('node-red') as NodeRed
   #started = false
+  /** Resolved when flows have been started, or cannot be. */
+  #settled = Promise.withResolvers<void>()
 
   constructor(send: (message: FromNodeRed) => void) { this.#send = send }
 
@@ -55,6 +58,7 @@ export class NodeRedProcess {
 
   async #run(setup: Setup): Promise<void> {
     limitScripts(setup.functionTimeoutS * 1000)
+    for (const aside of await mendContext(setup.userDir)) this.#send({ kind: 'log', level: 'error', message: `a file of the context of flows was damaged; it is set aside as ${aside}`, leftOut: 0 })
     const red = this.#red
     let server: Server
     const serve: RequestListener = (request, response) => {
@@ -65,19 +69,33 @@ export class NodeRedProcess {
     }
     server = setup.tls ? createHttpsServer({ ...setup.tls, minVersion: 'TLSv1.2' }, serve) : createHttpServer(serve)
     server.on('upgrade', (request: IncomingMessage, socket) => { if (refusalOf(request, setup.loopbackOnly) !== undefined) socket.destroy() })
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => reject(new MtorError('CONFIG_INVALID', `the editor cannot listen on ${setup.host}:${setup.port}: ${error.message}`)))
-      server.listen(setup.port, setup.host, resolve)
-    })
-    const { port } = server.address() as AddressInfo
+    const { port } = await this.#listen(server, setup)
     red.init(server, this.#settings(setup, port))
     this.#keepProbe()
-    const running = ({ missing }: { missing: string[] }) => { this.#send({ kind: 'running', missing, probe: this.#probeClientId() !== undefined }) }
+    const running = ({ missing }: { missing: string[] }) => {
+      this.#send({ kind: 'running', missing, probe: this.#probeClientId() !== undefined })
+      this.#settled.resolve()
+    }
     red.events.on('flows:started', () => { running({ missing: [] }) })
     red.events.on('runtime-event', ({ id, payload }: { id: string; payload?: { error?: string; types?: string[] } }) => { if (id === 'runtime-state' && payload?.error === 'missing-types') running({ missing: payload.types ?? [] }) })
     await red.start()
     this.#started = true
-    this.#send({ kind: 'listening', port, version: red.version, types: red.nodes.getNodeList().flatMap(({ types, enabled, err }) => enabled && err === undefined ? types : []) })
+    this.#send({ kind: 'listening', port, version: red.version(), types: red.nodes.getNodeList().flatMap(({ types, enabled, err }) => enabled && err === undefined ? types : []) })
+  }
+
+  /** Where another program has the port, such as a Node-RED that was here before, a free one is taken: flows are not held up by that. */
+  async #listen(server: Server, { host, port }: Setup): Promise<AddressInfo> {
+    const listen = (at: number) => new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+      server.once('error', resolve)
+      server.listen(at, host, () => { server.off('error', resolve); resolve(undefined) })
+    })
+    let error = await listen(port)
+    if (error?.code === 'EADDRINUSE') {
+      this.#send({ kind: 'log', level: 'warning', message: `another program has port ${port} of ${host}: the editor takes a free one (see flows.port in the configuration)`, leftOut: 0 })
+      error = await listen(0)
+    }
+    if (error) throw new MtorError('CONFIG_INVALID', `the editor cannot listen on ${host}:${port}: ${error.message}`)
+    return server.address() as AddressInfo
   }
 
   #settings(setup: Setup, port: number): object {
@@ -91,10 +109,12 @@ export class NodeRedProcess {
       nodesExcludes: ['90-exec.js'],
       functionExternalModules: false, globalFunctionTimeout: setup.functionTimeoutS, exportGlobalContextKeys: false, functionGlobalContext: {},
       externalModules: { autoInstall: false, palette: { allowInstall: false, allowUpload: false, allowUpdate: false }, modules: { allowInstall: false } },
+      // Ours first: what people open this editor for.
+      paletteCategories: ['subflows', 'MTOR', 'common', 'function', 'network', 'sequence', 'parser', 'storage'],
       fileWorkingDirectory: setup.filesDir,
       contextStorage: { default: { module: 'localfilesystem', config: { dir: setup.userDir, flushInterval: 5 } } },
       diagnostics: { enabled: false, ui: false }, runtimeState: { enabled: false, ui: false }, telemetry: { enabled: false, updateNotification: false },
-      editorTheme: { page: { title: 'MTOR flows' }, header: { title: 'MTOR flows' }, tours: false, projects: { enabled: false }, palette: { editable: false, upload: false } },
+      editorTheme: { page: { title: 'MTOR flows' }, header: { title: 'MTOR flows' }, tours: false, projects: { enabled: false } },
       logging: { core: { level: 'warn', metrics: false, audit: false, handler: () => (line: NodeRedLine) => { lines.take(line) } } },
     }
   }
@@ -131,7 +151,9 @@ export class NodeRedProcess {
     try {
       if (!this.#started) throw new MtorError('FLOWS_DOWN', 'Node-RED is just starting')
       const user: StorageUser = { username: author, deploy: { ...(credentials === undefined ? {} : { credentials }), ...(of === undefined ? {} : { of }) } }
+      this.#settled = Promise.withResolvers()
       await this.#red.runtime.flows.setFlows({ flows: { flows, ...(credentials === undefined ? {} : { credentials }) }, deploymentType: 'full', user })
+      await this.#settled.promise
       this.#send({ kind: 'deployed', id })
     } catch (thrown) {
       const { code, message } = toMtorError(thrown)

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import type { Ask } from './messages.ts'
 import type { Credentials, Flows } from './flow.ts'
 import { hasProbe, withoutProbe, withProbe } from './probe-flow.ts'
+import { starterFlow } from './starter-flow.ts'
 
 /** A user of Node-RED; deploys of the core carry with them what is to be kept. */
 export interface StorageUser { username?: string; deploy?: { credentials?: Credentials; of?: number } }
@@ -33,7 +34,7 @@ export function makeStorage({ ask, userDir, probeClientId, onProbeMissing }: Sto
     getFlows: async (): Promise<Flows> => {
       const { flows } = await load()
       const clientId = probeClientId()
-      return clientId === undefined ? flows : withProbe(flows, clientId)
+      return clientId === undefined ? flows : withProbe(flows.length === 0 ? starterFlow() : flows, clientId)
     },
     getCredentials: async (): Promise<Credentials> => (loaded ?? await load()).credentials,
     saveCredentials: async (credentials: Credentials) => { unsaved = credentials },

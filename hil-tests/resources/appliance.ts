@@ -36,7 +36,7 @@ export class Appliance {
   #out = -1
   starts = 0
 
-  /** @param settings configuration on top of: state in `dir`, MQTT on a free loopback port, no sound card */
+  /** @param settings configuration on top of: state in `dir`, MQTT on a free loopback port, no sound card, no flows unless asked for */
   constructor(dir: string, settings: Record<string, unknown>, options: { firstLight?: boolean; env?: Record<string, string> } = {}) {
     this.dir = resolve(dir)
     this.#settings = settings
@@ -59,9 +59,10 @@ export class Appliance {
   async start(): Promise<void> {
     mkdirSync(this.stateDir, { recursive: true })
     this.#port = await freePort()
+    const { bus, ...settings } = this.#settings
     writeFileSync(this.configFile, stringify({
       realm: 'bench', node: 'bench-node', stateDir: this.stateDir,
-      bus: { listeners: [{ kind: 'tcp', host: '127.0.0.1', port: this.#port }] }, ...this.#settings,
+      bus: { listeners: [{ kind: 'tcp', host: '127.0.0.1', port: this.#port }], ...(bus as object | undefined) }, flows: { enabled: false }, ...settings,
     }))
     this.#out = openSync(this.output, 'a')
     this.#wanted = true

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parse } from 'yaml'
 import Type from 'typebox'
 import { validator } from '../../appliance/contracts/validate.ts'
+import type { ControlCommand } from '../../drivers/rover/simulator/control.ts'
 import { SimulatorProcess } from '../../drivers/rover/simulator/host.ts'
 import { readFacts } from '../checkers/logs.ts'
 import { Appliance } from './appliance.ts'
@@ -61,6 +62,9 @@ export class Bench {
 
   /** What the controller wrote into its own log. */
   controllerFacts(): ControllerFact[] { return readFacts<ControllerFact>(this.#controllerLog) }
+
+  /** Tells the simulated controller what befalls it: a low battery, heat, a pulled cable. A bench with a real one cannot. */
+  async befall(command: ControlCommand): Promise<void> { await this.#controller.control(command) }
 
   /** Sentences the box has spoken, with the sound file of each. */
   replies(): { text: string; file: string }[] {

@@ -13,7 +13,7 @@ export class Dialects {
     const { dialects: { homeAssistant, hermes }, realm, node, devices, speech, vision } = config
     const about = { prefix: homeAssistant.discoveryPrefix, realm, node, version, topics: parts.topics, devices, speech: speech.enabled, camera: vision.camera !== 'none' }
     this.#home = new HomeAssistant({ ...parts, values, enabled: homeAssistant.enabled, about })
-    this.#hermes = hermes.enabled ? new Hermes({ ...parts, siteId: hermes.siteId, wakeWord: speech.wakeWord, answerWindowMs: speech.answerWindowMs }) : undefined
+    this.#hermes = hermes.enabled ? new Hermes({ ...parts, siteId: hermes.siteId, speech: speech.enabled, wakeWord: speech.wakeWord, answerWindowMs: speech.answerWindowMs }) : undefined
   }
 
   /** Before the bus starts: only then is known which topics of others it has to open. */

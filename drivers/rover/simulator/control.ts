@@ -19,6 +19,7 @@ export const ControlCommand = Type.Union([
   Type.Object({ do: Type.Literal('block'), blocked: Type.Boolean() }, { ...options, description: 'Wheels blocked: motion stalls' }),
   Type.Object({ do: Type.Literal('slip'), slipFraction: fraction }, { ...options, description: 'Wheels turn but the ground does not follow' }),
   Type.Object({ do: Type.Literal('battery'), batteryFraction: Type.Optional(fraction), sagVPerW: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })) }, { ...options, description: 'Charge, and how far the voltage sags under load (a weak battery browns out by itself)' }),
+  Type.Object({ do: Type.Literal('temperature'), temperatureC: Type.Number({ minimum: -60, maximum: 150 }) }, { ...options, description: 'Heats or cools it at once; from there it goes back by itself' }),
   Type.Object({ do: Type.Literal('unplug'), replugAfterMs: Type.Optional(Type.Number({ minimum: 0, maximum: 3600_000 })), cable }, { ...options, description: 'Pulls the cable; without replugAfterMs until replug' }),
   Type.Object({ do: Type.Literal('replug'), cable }, options),
   Type.Object({ do: Type.Literal('status') }, { ...options, description: 'Answers with the state of controller, motion and line' }),

@@ -119,6 +119,7 @@ async function main(): Promise<void> {
         motion.batteryFraction = command.batteryFraction ?? motion.batteryFraction
         motion.sagVPerW = command.sagVPerW ?? motion.sagVPerW
         break
+      case 'temperature': motion.temperatureC = command.temperatureC; break
       case 'unplug':
         for (const one of meant(command.cable)) {
           clearTimeout(one.replug)

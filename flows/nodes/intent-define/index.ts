@@ -10,6 +10,7 @@ export default function register(RED: Red): void {
     let status: NodeStatus = { fill: 'grey', shape: 'ring', text: RED._('status.offered') }
     const to = attach(RED, this, config, () => status)
     if (!to) return
+    const warned = new Set<string>()
     try {
       const intent = declarationOf(config)
       const off = to.realm.handler.declare(this.id, {
@@ -20,7 +21,9 @@ export default function register(RED: Red): void {
             : words.length > 0 ? { fill: 'yellow', shape: 'dot', text: RED._('status.unknownWords', { words: words.join(', ') }).slice(0, 120) }
               : { fill: 'green', shape: 'dot', text: RED._('status.learned', { count: intent.sentences.length }) }
           to.refresh()
-          for (const { code, message } of problems) this.warn(`${code}: ${message}`)
+          // Every receipt tells them again.
+          const news = problems.map(({ code, message }) => `${code}: ${message}`).filter((text) => !warned.has(text))
+          for (const text of news) { warned.add(text); this.warn(text) }
         },
       })
       to.refresh()

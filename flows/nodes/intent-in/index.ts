@@ -17,6 +17,7 @@ export default function register(RED: Red): void {
     const { realm, refresh } = to
     const type = config.intentType?.trim() ?? ''
     let ticking: NodeJS.Timeout | undefined
+    let problem: string | undefined
 
     /** How many run, and how long the one that must end first has left. */
     const show = () => {
@@ -24,6 +25,7 @@ export default function register(RED: Red): void {
       if (running.length === 0) {
         clearInterval(ticking)
         ticking = undefined
+        if (problem !== undefined) return { fill: 'red', shape: 'dot', text: problem.slice(0, 120) } as const
         return { fill: 'green', shape: 'ring', text: RED._('status.waiting', { type }) } as const
       }
       ticking ??= setInterval(refresh, TICK_MS)
@@ -35,6 +37,12 @@ export default function register(RED: Red): void {
       id: this.id, type, limit: Math.max(1, Math.round(numberOf(config.concurrent, 1))),
       msgid: () => RED.util.generateId(),
       changed: refresh,
+      told: ([first]) => {
+        const now = first && `${first.code}: ${first.message}`
+        if (now !== undefined && now !== problem) this.warn(now)
+        problem = now
+        refresh()
+      },
       begin: (held) => {
         const { id, source, attempt, node, slots } = held.task
         const leftMs = realm.handler.leftMs(held)

@@ -4,7 +4,7 @@ import type { IntentEvent } from '../../../contracts/events.ts'
 import type { Identity } from '../../../contracts/intents.ts'
 import type { DialectParts } from '../port.ts'
 import { meaningOf, slotsOf, TOPICS, type ContinueSession, type EndSession, type StartSession, type Termination } from './messages.ts'
-import { newSession, type Session } from './session.ts'
+import { newSession, type HeardText, type Session } from './session.ts'
 
 export interface DialogueManagerOptions extends Pick<DialectParts, 'clock' | 'service' | 'understander' | 'expectAnswer'> {
   siteId: string
@@ -19,8 +19,6 @@ const LINGER_MS = 2_000
 const MOST_QUEUED = 10
 const ENDINGS: Readonly<Record<string, Termination>> = { NO_ANSWER: 'timeout', DEADLINE: 'timeout', CANCELLED: 'abortedByUser', STOPPED: 'abortedByUser', NOT_UNDERSTOOD: 'intentNotRecognized' }
 interface Waiting { session: Session; init: StartSession['init'] }
-/** What was heard, and how well. `tookMs`: from the end of speech to the text. `isRejected`: the box does not act on it. */
-export interface HeardText { text: string; confidence: number; tookMs: number; isRejected?: boolean }
 
 /** The sessions of one site: one at a time, others wait. What a client asks aloud is the intent speech.ask, what it says is speech.say. */
 export class DialogueManager {
@@ -71,14 +69,14 @@ export class DialogueManager {
     else this.#end(session, 'nominal')
   }
 
-  /** The wake word: a session of the box itself, unless one is open. */
-  woken(wakewordId: string): Session | undefined {
+  /** The wake word: a session of the box itself, unless one is open. @param tell is told the id of the session, before that begins */
+  woken(wakewordId: string, tell: (sessionId: string | null) => void): void {
     const before = this.#active
     if (before && before.client === undefined && before.timer !== undefined) this.#end(before, 'nominal')
-    if (this.#active) return undefined
+    if (this.#active) return tell(null)
     const session = newSession(randomUUID(), undefined, { wakewordId })
+    tell(session.id)
     this.#begin(session)
-    return session
   }
 
   /** The wake word was not followed by anything. */
@@ -99,9 +97,11 @@ export class DialogueManager {
   /** The box has taken an intent from the voice: what no template knew (an answer to its own question) is told now. */
   accepted({ type, data }: Pick<IntentEvent, 'type' | 'data'>): void {
     const utterance = this.#utterance
-    if (utterance?.understood || this.#active?.state === 'asking') return
+    if (utterance?.understood) return
     if (utterance) utterance.understood = true
-    this.#intent({ text: utterance?.text ?? '', confidence: 1, tookMs: 0 }, { type, slots: (data?.slots ?? {}) as Record<string, unknown>, confidence: 1 }, this.#active?.state === 'listening' ? this.#active : undefined)
+    // While a question is out: a command that was said instead of an answer.
+    const heard = this.#active?.heard ?? { text: utterance?.text ?? '', confidence: 1, tookMs: 0 }
+    this.#intent(heard, { type, slots: (data?.slots ?? {}) as Record<string, unknown>, confidence: 1 }, this.#active?.state === 'listening' ? this.#active : undefined)
   }
 
   /** The box has answered what it heard. */

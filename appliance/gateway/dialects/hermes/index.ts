@@ -11,6 +11,8 @@ export { FOREIGN } from './messages.ts'
 
 export interface HermesOptions extends DialectParts {
   siteId: string
+  /** False where this box has no ears. */
+  speech: boolean
   wakeWord: string
   answerWindowMs: number
 }
@@ -63,6 +65,7 @@ export class Hermes {
         case TOPICS.query: return this.#query(message as Query)
         case TOPICS.say: void this.#say(message as Say, identity); return
         case TOPICS.startListening:
+          if (!this.#o.speech) return this.#publish(TOPICS.error('asr'), { error: 'SPEECH_DOWN: speech is switched off in the configuration', siteId: this.#o.siteId, context: null, sessionId: (message as Listening).sessionId ?? null })
           this.#listening = message as Listening
           return this.#o.expectAnswer(this.#o.answerWindowMs)
         default:
@@ -105,7 +108,7 @@ export class Hermes {
     if (component !== 'speech') return
     const confidence = Number(data.confidence ?? 0), tookMs = Number(data.tookMs ?? 0)
     switch (name) {
-      case 'wake': return this.#detected(this.#o.wakeWord, this.#manager.woken(levelOf(this.#o.wakeWord))?.id)
+      case 'wake': return this.#manager.woken(levelOf(this.#o.wakeWord), (sessionId) => this.#detected(this.#o.wakeWord, sessionId))
       case 'keyword': return this.#detected(String(data.word))
       case 'wake.timeout': return this.#manager.silence()
       case 'heard':
@@ -124,9 +127,9 @@ export class Hermes {
     this.#manager.heard(heard, sessionId)
   }
 
-  #detected(word: string, sessionId?: string) {
+  #detected(word: string, sessionId: string | null = null) {
     const modelId = levelOf(word)
-    this.#publish(TOPICS.detected(modelId), { modelId, modelVersion: '', modelType: 'universal', siteId: this.#o.siteId, sessionId: sessionId ?? null, sendAudioCaptured: null, lang: null })
+    this.#publish(TOPICS.detected(modelId), { modelId, modelVersion: '', modelType: 'universal', siteId: this.#o.siteId, sessionId, sendAudioCaptured: null, lang: null })
   }
 }
 

@@ -1,6 +1,9 @@
 import type { Timer } from '../../../contracts/clock.ts'
 import type { Identity } from '../../../contracts/intents.ts'
 
+/** What was heard, and how well. `tookMs`: from the end of speech to the text. `isRejected`: the box does not act on it. */
+export interface HeardText { text: string; confidence: number; tookMs: number; isRejected?: boolean }
+
 /** One exchange with a person: begun by the wake word, or by a client. */
 export interface Session {
   id: string
@@ -15,7 +18,7 @@ export interface Session {
   /** What was heard last in it has been told as an intent. */
   understood: boolean
   /** Of what was heard while asking. */
-  heard: { confidence: number; tookMs: number } | undefined
+  heard: HeardText | undefined
   abort: AbortController
   timer: Timer | undefined
 }

@@ -1,0 +1,5 @@
+export { realmUrl, withLocalListener } from './confinement.ts'
+export { FlowsHost, type FlowsHostOptions } from './host.ts'
+export { PROBE_TYPE } from './probe-flow.ts'
+export { flowRoutes } from './routes.ts'
+export type { FlowsStatus } from './status.ts'
