@@ -56,7 +56,8 @@ export class RealmFolder {
   }
 
   #absent(file: RealmFile, error: unknown): undefined {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    // Below what is no folder there is no file either; who writes there is told.
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
     throw new MtorError('CONFIG_INVALID', `cannot read ${this.of(file)}: ${(error as Error).message}`, { cause: error })
   }
 }
