@@ -16,6 +16,8 @@ export interface ReaperOptions {
 const REFUSALS = 3
 const BETWEEN_MS = 30
 const TIMEOUT_MS = 300
+/** Without a majority for this long there is nothing to hurry for, ms. */
+const EXPEL_MS = 10_000
 
 /**
  * A node whose process was killed is not waited for until its lease runs out: its links were closed, and its kernel
@@ -52,10 +54,18 @@ export class Reaper {
       if (!this.#off || peers.list().find((peer) => peer.node === node)?.online || !await refuses(address)) return
       await new Promise<void>((resolve) => { clock.setTimeout(resolve, BETWEEN_MS) })
     }
-    try {
-      await expel(node)
-      hub.system({ severity: 'warning', component: 'realm', name: 'node.dead', code: 'NODE_UNREACHABLE', message: `${node} has ended: its lease is taken from it`, data: { node } })
-    } catch (error) { hub.system({ severity: 'debug', component: 'realm', name: 'node.not-expelled', code: toMtorError(error).code, message: toMtorError(error).message }) }
+    // A node that led the realm leaves it without a leader for a moment, and the next one gives every lease its full time again.
+    const untilMs = clock.monoMs() + EXPEL_MS
+    while (this.#off && clock.monoMs() < untilMs && !peers.list().find((peer) => peer.node === node)?.online) {
+      try {
+        await expel(node)
+        hub.system({ severity: 'warning', component: 'realm', name: 'node.dead', code: 'NODE_UNREACHABLE', message: `${node} has ended: its lease is taken from it`, data: { node } })
+        return
+      } catch (error) {
+        hub.system({ severity: 'debug', component: 'realm', name: 'node.not-expelled', code: toMtorError(error).code, message: toMtorError(error).message })
+        await new Promise<void>((resolve) => { clock.setTimeout(resolve, BETWEEN_MS) })
+      }
+    }
   }
 }
 
