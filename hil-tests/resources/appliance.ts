@@ -28,6 +28,7 @@ export class Appliance {
   readonly #firstLight: boolean
   readonly #env: Record<string, string>
   readonly #settings: Record<string, unknown>
+  readonly #launch: readonly string[]
   #child: ChildProcess | undefined
   #wanted = false
   #restartMs = RESTART_MS
@@ -36,12 +37,16 @@ export class Appliance {
   #out = -1
   starts = 0
 
-  /** @param settings configuration on top of: state in `dir`, MQTT on a free loopback port, no sound card, no flows unless asked for */
-  constructor(dir: string, settings: Record<string, unknown>, options: { firstLight?: boolean; env?: Record<string, string> } = {}) {
+  /**
+   * @param settings configuration on top of: state in `dir`, MQTT on a free loopback port, no sound card, no flows unless asked for
+   * @param options.launch command that becomes the daemon, such as one that enters a network namespace first
+   */
+  constructor(dir: string, settings: Record<string, unknown>, options: { firstLight?: boolean; env?: Record<string, string>; launch?: readonly string[] } = {}) {
     this.dir = resolve(dir)
     this.#settings = settings
     this.#firstLight = options.firstLight ?? false
     this.#env = options.env ?? {}
+    this.#launch = options.launch ?? []
   }
 
   get stateDir() { return join(this.dir, 'state') }
@@ -72,7 +77,8 @@ export class Appliance {
 
   #spawn(): void {
     this.starts += 1
-    const child = spawn(process.execPath, ['--no-warnings', ...DAEMON_FLAGS, MAIN, '--config', this.configFile, ...(this.#firstLight ? [] : ['--no-first-light'])], { stdio: ['ignore', this.#out, this.#out], env: { ...environment, MTOR_JOURNAL_FAULT_FILE: this.#faultFile, ...this.#env } })
+    const [command, ...args] = [...this.#launch, process.execPath, '--no-warnings', ...DAEMON_FLAGS, MAIN, '--config', this.configFile, ...(this.#firstLight ? [] : ['--no-first-light'])]
+    const child = spawn(command!, args, { stdio: ['ignore', this.#out, this.#out], env: { ...environment, MTOR_JOURNAL_FAULT_FILE: this.#faultFile, ...this.#env } })
     this.#child = child
     this.#exited = new Promise((done) => {
       child.once('exit', () => {
@@ -109,6 +115,15 @@ export class Appliance {
   killCore(restartMs = RESTART_MS): void {
     this.#restartMs = restartMs
     this.#child?.kill('SIGKILL')
+  }
+
+  /** Kills the daemon at once, and leaves it dead until it is started again. */
+  async kill(): Promise<void> {
+    if (!this.#wanted) return
+    this.#wanted = false
+    this.#child?.kill('SIGKILL')
+    await this.#exited
+    closeSync(this.#out)
   }
 
   /** From its next transaction on the journal stands still for this long, as on a disk that hangs. */
