@@ -90,14 +90,14 @@ const measure: Measure = {
         // In turn the worst case, in which the realm loses its leader with the owner, and the other one. A witness that leads owns nothing.
         if (leader !== 'w' && (i % 2 === 0) !== (owner === leader)) await move()
         const led = owner === leader
-        const seen = await failover(bench, owner, other(), led, 'kill', 500)
+        const seen = await failover(bench, owner, other(), led, 'kill')
         killed.push(seen)
         progress(`kill ${i + 1} of ${rounds}: ${owner}${led ? ', which led,' : ''} was replaced in ${Math.round(seen.deviceMs)} ms (own query ${Math.round(seen.localMs)} ms)${seen.refusals > 0 ? `, ${seen.refusals} refusals` : ''}`)
       }
       for (let i = 0; i < (quick ? 0 : 4) && !signal.aborted; i++) {
         const leader = await settled(bench)
         owner = (await bench.owner())!
-        const seen = await failover(bench, owner, other(), owner === leader, 'pause', 0)
+        const seen = await failover(bench, owner, other(), owner === leader, 'pause')
         paused.push(seen)
         progress(`pause ${i + 1}: ${owner} was replaced in ${Math.round(seen.deviceMs)} ms`)
       }

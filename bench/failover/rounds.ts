@@ -53,17 +53,26 @@ async function carriedOut(bench: RealmBench, at: string, type: string, slots: Re
   }
 }
 
-/** Kills the owner with its etcd, or stops it for a while, and at once asks the other node for something of the rover and for something of its own. */
-export async function failover(bench: RealmBench, owner: string, other: string, led: boolean, how: 'kill' | 'pause', awayMs: number): Promise<Failover> {
+/**
+ * Kills the owner with its etcd, or stops it for a while, and at once asks the other node for something of the rover and
+ * for something of its own. It comes back when both were done: a node that is back within half a second may take its own
+ * device again, and that is another measurement.
+ */
+export async function failover(bench: RealmBench, owner: string, other: string, led: boolean, how: 'kill' | 'pause'): Promise<Failover> {
+  const node = bench.node(owner)
+  const pid = node.pid!
   const startMs = performance.now()
-  const { pid } = bench.node(owner)
-  if (how === 'kill') bench.node(owner).killCore(awayMs)
-  else process.kill(pid!, 'SIGSTOP')
+  process.kill(pid, how === 'kill' ? 'SIGKILL' : 'SIGSTOP')
+  const ended = how === 'kill' ? node.stop() : undefined
   try {
     const [device, local] = await Promise.all([
       carriedOut(bench, other, 'light.set', { on: true }, startMs),
       carriedOut(bench, other, 'time.tell', {}, startMs),
     ])
     return { led, deviceMs: device.ms, localMs: local.ms, refusals: device.refusals + local.refusals }
-  } finally { if (how === 'pause') process.kill(pid!, 'SIGCONT') }
+  } finally {
+    await ended
+    if (how === 'pause') process.kill(pid, 'SIGCONT')
+    else await node.start()
+  }
 }

@@ -12,6 +12,8 @@ export interface ReaperOptions {
   expel(node: string): Promise<void>
 }
 
+/** How a link ends that was not ended in order; on a busy machine a killed node may first count as silent. */
+const GONE = new Set(['closed', 'silent', 'unheard'])
 /** Its kernel refuses connections this often in a row: nobody listens there any more. */
 const REFUSALS = 3
 const BETWEEN_MS = 30
@@ -20,9 +22,9 @@ const TIMEOUT_MS = 300
 const EXPEL_MS = 10_000
 
 /**
- * A node whose process was killed is not waited for until its lease runs out: its links were closed, and its kernel
- * answers that nobody listens. Silence proves nothing, so then the lease decides. Should the node live after all, it
- * finds that its lease is gone, and its devices refuse its epochs.
+ * A node whose process was killed is not waited for until its lease runs out: its kernel answers that nobody listens.
+ * Where no answer comes, or a stopped process still listens, nothing is proved, and the lease decides. Should the node
+ * live after all, it finds that its lease is gone, and its devices refuse its epochs.
  */
 export class Reaper {
   readonly #o: ReaperOptions
@@ -42,7 +44,7 @@ export class Reaper {
   #look() {
     for (const { node, online, offline, address } of this.#o.peers.list()) {
       if (online) { this.#online.add(node); continue }
-      if (!this.#online.delete(node) || offline !== 'closed' || this.#probing.has(node)) continue
+      if (!this.#online.delete(node) || !GONE.has(offline ?? '') || this.#probing.has(node)) continue
       this.#probing.add(node)
       void this.#probe(node, address).finally(() => { this.#probing.delete(node) })
     }
