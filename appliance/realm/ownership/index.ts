@@ -7,7 +7,7 @@ import type { EtcdJournal } from '../../journal/etcd/index.ts'
 import { Watch } from '../../journal/etcd/watch.ts'
 import type { Peers } from '../peers/port.ts'
 import { Moves, type Busy, type Moved, type MovePolicy } from './move.ts'
-import { Registry, registryKeys, type Owner, type RegistryKeys } from './registry.ts'
+import { ownerOf, Registry, registryKeys, type Owner, type RegistryEvent, type RegistryKeys } from './registry.ts'
 import { seatOf, type Seat } from './seat.ts'
 import { OwnerStore } from './store.ts'
 
@@ -88,7 +88,10 @@ export class DeviceOwnership {
     this.#registry.reset(kvs, revision)
     this.#watch = new Watch({
       client: etcd.client, clock, prefix: this.#keys.root,
-      onEvents: (events) => { for (const event of events) this.#registry.apply(event); this.#considerAll() },
+      onEvents: (events) => {
+        for (const event of events) { this.#registry.apply(event); this.#tellOwner(event) }
+        this.#considerAll()
+      },
       resync: async () => { const now = await this.#store!.read(); this.#registry.reset(now.kvs, now.revision); this.#considerAll(); return now.revision },
     })
     this.#watch.start(revision)
@@ -335,6 +338,18 @@ export class DeviceOwnership {
     const value = Buffer.from(JSON.stringify({ node: owner.node, epoch: owner.epoch }))
     this.#registry.apply({ kind: 'put', kv: { key: this.#keys.owner(device), value, createRevision: owner.revision, modRevision: owner.revision, lease: owner.lease } })
     this.#consider(device)
+  }
+
+  /** Every node tells what it sees of every device: the history that a checker compares with the controller's. */
+  #tellOwner({ kind, kv }: RegistryEvent) {
+    const prefix = this.#keys.owner('')
+    if (!kv.key.startsWith(prefix)) return
+    const device = kv.key.slice(prefix.length)
+    const owner = kind === 'put' ? ownerOf(device, kv) : undefined
+    this.#o.hub.system({
+      severity: 'info', component: 'devices', name: 'device.owner', message: owner ? `${owner.node} commands ${device}, epoch ${owner.epoch}` : `nobody commands ${device}`,
+      data: { device, revision: kv.modRevision, ...(owner ? { owner: owner.node, epoch: owner.epoch } : {}) },
+    })
   }
 
   async #refresh() {
