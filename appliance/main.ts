@@ -31,6 +31,7 @@ import { inferenceRoutes } from './inference/index.ts'
 import { SqliteJournal, type Journal } from './journal/index.ts'
 import { Parts, seconds } from './parts.ts'
 import { OneBus } from './realm/bus/index.ts'
+import { RealmEar } from './realm/ear/index.ts'
 import { deviceRoutes } from './realm/ownership/routes.ts'
 import { Together } from './realm/together.ts'
 import { memberNames, PEER_PROTOCOL, Realm, realmRoutes } from './realm/index.ts'
@@ -38,6 +39,7 @@ import { isNotFitted, makeSkills } from './skills/index.ts'
 import { Conversation } from './speech/conversation.ts'
 import { firstLight, knownUtterance } from './speech/first-light.ts'
 import { SpeechHost } from './speech/host.ts'
+import type { FromSpeech } from './speech/messages.ts'
 import { synthesise } from './speech/speak/index.ts'
 import { Thinking } from './thinking.ts'
 import { Dialogue, Understander } from './understand/index.ts'
@@ -94,7 +96,11 @@ async function main(config: Config): Promise<void> {
   let conversation: Conversation | undefined
   let thinking: Thinking | undefined
   const sequenceNames = Object.keys(config.sequences)
-  const host = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, models: { modelsDir: config.inference.modelsDir, ...(config.inference.copyDir === undefined ? {} : { copyDir: config.inference.copyDir }) }, clock, hub, onMessage: (message) => conversation?.onSpeech(message), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false) }) : undefined
+  const heard = (message: FromSpeech) => conversation?.onSpeech(message)
+  const ear = realm && new RealmEar({ peers: realm.peers, clock, hub, pass: heard, forget: () => host?.forget() })
+  ear?.start()
+  parts.add('one ear', () => ear?.stop())
+  const host: SpeechHost | undefined = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, models: { modelsDir: config.inference.modelsDir, ...(config.inference.copyDir === undefined ? {} : { copyDir: config.inference.copyDir }) }, clock, hub, onMessage: (message) => ear ? ear.hear(message) : heard(message), onExpectAnswer: (forMs) => ear?.keep(forMs), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false) }) : undefined
   await host?.start()
   parts.add('speech', () => host?.stop())
 

@@ -44,8 +44,8 @@ export type WyomingSettings = Config['dialects']['wyoming'] & { node: string; /*
 export type FromSpeech =
   | { kind: 'ready'; engine: string; loadMs: number; engines: string[]; /** Names and versions, as in the model store. */ models: { model: string; version: string }[] }
   | { kind: 'capture'; state: 'open' | 'closed' | 'failed'; device: string; message?: string }
-  /** `endMs`: where the word ended, where that is known. */
-  | { kind: 'wake'; confidence: number; atMs: number; endMs?: number }
+  /** `levelDb`: of the word, dB below full scale. `endMs`: where the word ended, where that is known. */
+  | { kind: 'wake'; confidence: number; levelDb: number; atMs: number; endMs?: number }
   | { kind: 'stop-word'; confidence: number; atMs: number }
   /** A learned word that only tells (speech.learnedWords, does: event). */
   | { kind: 'keyword'; word: string; confidence: number; atMs: number }
@@ -86,6 +86,8 @@ export type ToSpeech =
   | { kind: 'silence' }
   /** After a question the answer needs no wake word for this long. */
   | { kind: 'expect-answer'; forMs: number }
+  /** What follows the wake word is for another node: it is not to be heard. */
+  | { kind: 'forget' }
   /** Sentences of flows, and words they expect as answers, in place of those of the last lesson. */
   | { kind: 'learn'; requestId: number; declares: readonly DeclaredIntent[]; answers: readonly string[] }
   | { kind: 'shutdown' }

@@ -228,6 +228,7 @@ process.on('message', (message: ToSpeech) => {
     case 'handled': return wyoming?.handled(message.requestId, message.ok, message.text)
     case 'earcon': return speaker.earcon(message.name)
     case 'silence': return speaker.silence()
+    case 'forget': return pipeline?.forget()
     case 'expect-answer': return pipeline?.expectAnswer(message.forMs)
     case 'learn': {
       lesson = message
