@@ -122,7 +122,7 @@ export class DeviceOwnership {
   /** The epoch under which this node may command a device now; undefined while it may not, or begins nothing new. */
   epochOf(device: string): number | undefined {
     const seat = this.#seats.get(device)
-    return seat && !seat.held && this.mayCommand(device) ? seat.alone ?? seat.mine!.epoch : undefined
+    return seat?.ready && !seat.held && this.mayCommand(device) ? seat.alone ?? seat.mine!.epoch : undefined
   }
 
   /** Takes a newer epoch of a device that is ours. @throws MtorError STALE_EPOCH when it is not */
@@ -155,7 +155,7 @@ export class DeviceOwnership {
     return this.#registry.devices.find((device) => [...this.#registry.wired(device).values()].includes(kind))
   }
   has(device: string): boolean { return this.#seats.has(device) || this.#registry.devices.includes(device) }
-  isAlone(device: string): boolean { return this.#seats.get(device)?.alone !== undefined }
+  isAlone(device: string): boolean { const seat = this.#seats.get(device); return seat?.alone !== undefined && seat.ready }
 
   /** Why a device cannot be commanded by anybody for now: nobody owns it, and every node that is wired to it has been gone for a while. */
   unreachable(device: string): MtorError | undefined {
@@ -236,13 +236,13 @@ export class DeviceOwnership {
     const { hub } = this.#o
     const isNew = seat.mine?.epoch !== owner.epoch
     seat.mine = owner
-    seat.held = false
+    seat.held = seat.ready = false
     const taken = seat.taken = seat.driver.takeCommand(owner.epoch)
     let isTold = false
     const tell = () => {
       if (isTold || !this.#running || seat.taken !== taken) return
       if (!this.mayCommand(device)) { this.#o.clock.setTimeout(tell, RETRY_MS); return }
-      isTold = true
+      isTold = seat.ready = true
       this.#o.onCommand(device)
     }
     taken.then(() => {
@@ -275,7 +275,7 @@ export class DeviceOwnership {
     const { id } = seat.driver
     const epoch = seat.mine?.epoch
     seat.mine = seat.taken = undefined
-    seat.held = false
+    seat.held = seat.ready = false
     if (seat.alone !== undefined) return
     seat.driver.standBy()
     this.#o.hub.system({ severity: 'warning', component: id, name: 'device.released', message: `this node no longer commands ${id}`, ...(epoch === undefined ? {} : { data: { epoch } }) })
@@ -299,8 +299,10 @@ export class DeviceOwnership {
     const { epoch: remembered = 0 } = seat.driver.state() as { epoch?: number }
     seat.alone = await this.#o.localEpoch(device, Math.max(remembered, this.#registry.owner(device)?.epoch ?? 0))
     seat.vacantMs = undefined
+    seat.ready = false
     seat.taken = seat.driver.takeCommand(seat.alone)
-    seat.taken.catch(() => {})
+    const { alone } = seat
+    seat.taken.then(() => { if (seat.alone === alone) seat.ready = true }, () => { /* it goes back to the realm, or the driver ends */ })
     hub.system({ severity: 'warning', component: device, name: 'device.alone', code: 'NO_QUORUM', message: `this node commands ${device} alone, epoch ${seat.alone}`, say: `I drive the ${device} alone now.`, data: { epoch: seat.alone } })
   }
 
@@ -310,7 +312,7 @@ export class DeviceOwnership {
     if (!await this.#o.busy.idle(device, 'wait', this.#o.config.startWaitMs)) { this.#later(seat, RETRY_MS); return false }
     const { alone } = seat
     seat.alone = undefined
-    seat.held = false
+    seat.held = seat.ready = false
     seat.driver.standBy()
     const lease = this.#etcd?.lease
     const owner = this.#registry.owner(device)
