@@ -86,10 +86,10 @@ export type ToSpeech =
   | { kind: 'silence' }
   /** After a question the answer needs no wake word for this long. */
   | { kind: 'expect-answer'; forMs: number }
-  /** What follows the wake word is for another node: it is not to be heard. */
-  | { kind: 'forget' }
   /** Sentences of flows, and words they expect as answers, in place of those of the last lesson. */
   | { kind: 'learn'; requestId: number; declares: readonly DeclaredIntent[]; answers: readonly string[] }
+  /** What follows the wake word is for another node: it is not to be heard. */
+  | { kind: 'forget' }
   | { kind: 'shutdown' }
 
 /** What the speech process is started with, as JSON in the environment variable MTOR_SPEECH. */
