@@ -33,6 +33,7 @@ import { inferenceRoutes } from './inference/index.ts'
 import { SqliteJournal, type Journal } from './journal/index.ts'
 import { Parts, seconds } from './parts.ts'
 import { OneBus } from './realm/bus/index.ts'
+import { RealmEar } from './realm/ear/index.ts'
 import { deviceRoutes } from './realm/ownership/routes.ts'
 import { Together } from './realm/together.ts'
 import { memberNames, PEER_PROTOCOL, Realm, realmRoutes } from './realm/index.ts'
@@ -41,6 +42,7 @@ import { Conversation } from './speech/conversation.ts'
 import { firstLight, knownUtterance } from './speech/first-light.ts'
 import { SpeechHost } from './speech/host.ts'
 import { makeLessons } from './speech/lessons.ts'
+import type { FromSpeech } from './speech/messages.ts'
 import { synthesise } from './speech/speak/index.ts'
 import { handleText } from './speech/wyoming/handle.ts'
 import { Thinking } from './thinking.ts'
@@ -98,7 +100,11 @@ async function main(config: Config): Promise<void> {
   let conversation: Conversation | undefined
   let thinking: Thinking | undefined
   const sequenceNames = Object.keys(config.sequences)
-  const host = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, models: { modelsDir: config.inference.modelsDir, ...(config.inference.copyDir === undefined ? {} : { copyDir: config.inference.copyDir }) }, clock, hub, onMessage: (message) => conversation?.onSpeech(message), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false),
+  const heard = (message: FromSpeech) => conversation?.onSpeech(message)
+  const ear = realm && new RealmEar({ peers: realm.peers, clock, hub, pass: heard, forget: () => host?.forget() })
+  ear?.start()
+  parts.add('one ear', () => ear?.stop())
+  const host: SpeechHost | undefined = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, models: { modelsDir: config.inference.modelsDir, ...(config.inference.copyDir === undefined ? {} : { copyDir: config.inference.copyDir }) }, clock, hub, onMessage: (message) => ear ? ear.hear(message) : heard(message), onExpectAnswer: (forMs) => ear?.keep(forMs), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false),
     wyoming: { ...config.dialects.wyoming, node: config.node, version }, handle: async (text) => conversation ? handleText(text, { conversation, clock }) : { ok: false, text: '' } }) : undefined
   if (!host && config.dialects.wyoming.enabled) hub.system({ severity: 'warning', component: 'speech', name: 'wyoming.failed', code: 'SPEECH_DOWN', message: 'Wyoming is on, but speech is off: the port is not opened' })
   await host?.start()

@@ -33,7 +33,8 @@ export interface InboundOptions {
 
 /** Who listens to what handlers say. @see ../contracts/handlers.ts */
 export interface HandlerPort {
-  offer(client: string, offer: HandlerOffer | undefined): unknown
+  /** @param isElsewhere it is connected to another node of the realm */
+  offer(client: string, offer: HandlerOffer | undefined, isElsewhere?: boolean): unknown
   claim(id: string, claim: Claim): void
   work(id: string, work: Work): void
   /** The connection of a client has ended. */
@@ -216,7 +217,7 @@ export class Inbound {
     const { handlers, topics } = this.#options
     const [kind, named, what] = topic.slice(topics.root.length + 1).split('/')
     if (!handlers || named === undefined) return
-    if (kind === 'handler' && what === 'offer') handlers.offer(named, payload.length === 0 ? undefined : offer.assert(parse(payload), 'INVALID_ENVELOPE', 'offer'))
+    if (kind === 'handler' && what === 'offer') handlers.offer(named, payload.length === 0 ? undefined : offer.assert(parse(payload), 'INVALID_ENVELOPE', 'offer'), true)
     else if (kind === 'intent' && what === 'claim') handlers.claim(named, claim.assert(parse(payload), 'INVALID_ENVELOPE', 'claim'))
     else if (kind === 'intent' && what === 'work') handlers.work(named, work.assert(parse(payload), 'INVALID_ENVELOPE', 'work'))
   }

@@ -47,3 +47,13 @@ test('after unsubscribing nothing is heard', (t) => {
   hub.system(fact)
   t.is(heard, 1)
 })
+
+test('an intent event of another node is told as it is; one that claims to be of this node is not', (t) => {
+  const hub = new Hub(new ManualClock(), 'base')
+  const seen: string[] = []
+  hub.onIntent((event) => { seen.push(`${event.node} ${event.state}`) })
+  const own = hub.intent(accepted())
+  hub.intentFrom({ ...own, node: 'other', state: 'succeeded' })
+  hub.intentFrom(own)
+  t.deepEqual(seen, ['base accepted', 'other succeeded'])
+})

@@ -43,6 +43,8 @@ interface Open {
   progress(data: Record<string, unknown>): void
   timer?: Timer
   withoutSinceMs: number
+  /** A proof that the handlers of this node work: those of others prove nothing. */
+  isProbe: boolean
 }
 
 /**
@@ -55,6 +57,8 @@ export class Handlers {
   readonly #online = new Set<string>()
   /** Of what is in force: told with every receipt, since an editor may come later. */
   #unknownWords: readonly string[] = []
+  /** Those of them that are connected to another node. */
+  readonly #elsewhere = new Set<string>()
   readonly #open = new Map<string, Open>()
   readonly #listeners: (() => void)[] = []
   /** Offers are taken one after another. */
@@ -85,8 +89,12 @@ export class Handlers {
   /** True where intents of the type are for handlers: declared ones always, those that the box cannot carry out while a handler is there. */
   takes(type: string): boolean { return isBuiltIn(type) ? this.#o.isVacant(type) && this.handles(type) : intentDefinition(type) !== undefined }
 
-  /** What a client offers; undefined: it withdraws everything. What becomes of it is published on its receipt topic. Never rejects. */
-  offer(client: string, offer: HandlerOffer | undefined): Promise<void> {
+  /**
+   * What a client offers; undefined: it withdraws everything. What becomes of it is published on its receipt topic. Never rejects.
+   * @param isElsewhere it is connected to another node of the realm
+   */
+  offer(client: string, offer: HandlerOffer | undefined, isElsewhere = false): Promise<void> {
+    if (isElsewhere) this.#elsewhere.add(client); else this.#elsewhere.delete(client)
     if (offer && !offer.online) { this.gone(client); return Promise.resolve() }
     if (offer) this.#online.add(client)
     return this.#turn = this.#turn.then(() => this.#take(client, offer)).catch((error: unknown) => {
@@ -171,7 +179,7 @@ export class Handlers {
     const late = new AbortController()
     const timer = this.#o.clock.setTimeout(() => late.abort(new MtorError('DEADLINE', `${type} was not answered within ${timeoutMs} ms`)), timeoutMs)
     try {
-      return await this.run({ id: uuidv7(), type, slots, source: { kind: 'system', node: this.#o.hub.node } }, { deadlineMs: timeoutMs, signal: late.signal, progress: () => {} })
+      return await this.run({ id: uuidv7(), type, slots, source: { kind: 'system', node: this.#o.hub.node } }, { deadlineMs: timeoutMs, signal: late.signal, progress: () => {}, isProbe: true })
     } finally { this.#o.clock.clearTimeout(timer) }
   }
 
@@ -180,11 +188,11 @@ export class Handlers {
    * intent's final event.
    * @throws MtorError NO_HANDLER where nobody is there for it, or it was lost and may be done again; OUTCOME_UNKNOWN where it was lost and may not
    */
-  async run({ id, type, slots, source }: { id: string; type: string; slots: Record<string, unknown>; source: Source }, { deadlineMs, signal, progress }: { deadlineMs: number; signal: AbortSignal; progress(data: Record<string, unknown>): void }): Promise<SkillResult> {
+  async run({ id, type, slots, source }: { id: string; type: string; slots: Record<string, unknown>; source: Source }, { deadlineMs, signal, progress, isProbe = false }: { deadlineMs: number; signal: AbortSignal; progress(data: Record<string, unknown>): void; isProbe?: boolean }): Promise<SkillResult> {
     const { clock, hub } = this.#o
     signal.throwIfAborted()
     const nowMs = clock.monoMs()
-    const open: Open = { task: { v: PROTOCOL_VERSION, id, type, slots, source, attempt: 1, node: hub.node }, untilMs: nowMs + deadlineMs, ended: Promise.withResolvers(), progress, withoutSinceMs: nowMs }
+    const open: Open = { task: { v: PROTOCOL_VERSION, id, type, slots, source, attempt: 1, node: hub.node }, untilMs: nowMs + deadlineMs, ended: Promise.withResolvers(), progress, withoutSinceMs: nowMs, isProbe }
     this.#open.set(id, open)
     const abort = () => open.ended.reject(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
@@ -216,7 +224,7 @@ export class Handlers {
       const over: Grant = { v: PROTOCOL_VERSION, handler: NOBODY, instance: NOBODY, attempt }
       return this.#o.publish(this.#o.topics.grant(id), over, { qos: 1 })
     }
-    if (!open.holder && this.#online.has(handler) && this.#known.get(handler)?.handles.includes(open.task.type)) {
+    if (!open.holder && !(open.isProbe && this.#elsewhere.has(handler)) && this.#online.has(handler) && this.#known.get(handler)?.handles.includes(open.task.type)) {
       open.holder = { handler, instance }
       this.#o.clock.clearTimeout(open.timer)
     }

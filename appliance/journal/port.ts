@@ -45,7 +45,7 @@ export interface Journal {
   claim(id: string, input: ClaimInput): Promise<{ attempt: number; ticket?: DeviceTicket } | undefined>
   /** Keeps the latest data. Changes nothing on an unknown or final intent. */
   progress(id: string, data: Record<string, unknown>): Promise<void>
-  /** Writes the one final state. False when it already had one, or is unknown (then nothing changes). */
+  /** Writes the one final state. False when it already had one, is unknown, or in a realm is another living node's to end (then nothing changes). */
   finish(id: string, input: FinishInput): Promise<boolean>
   get(id: string): Promise<JournalEntry | undefined>
   /** Accepted or claimed, in order of acceptance. */

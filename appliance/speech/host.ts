@@ -43,6 +43,8 @@ export interface SpeechHostOptions {
   wyoming?: WyomingSettings
   /** Carries out the text of a Wyoming client; what the box says of it. Never rejects. */
   handle?: (text: string) => Promise<{ ok: boolean; text: string }>
+  /** The ears are open without a wake word for so long; 0: not any more. */
+  onExpectAnswer?(forMs: number): void
   /** A neural voice: writes a sentence to a WAV file; false where the other voice must say it. Never rejects. */
   synthesise?: (text: string, file: string) => Promise<boolean>
 }
@@ -127,10 +129,15 @@ export class SpeechHost {
 
   /** A tone; lost where the child is down. */
   earcon(name: 'heard' | 'understood' | 'refused'): void { this.#keeper.send({ kind: 'earcon', name }) }
+  /** What follows the wake word is for another node: it is not heard. */
+  forget(): void { this.#keeper.send({ kind: 'forget' }) }
   /** Cuts off what is being said and drops what waits to be said. */
   silence(): void { this.#keeper.send({ kind: 'silence' }) }
   /** After a question the answer needs no wake word for this long, 0: it does; `form`: what the answer may be. */
-  expectAnswer(forMs: number, form?: AnswerForm): void { this.#keeper.send({ kind: 'expect-answer', forMs, ...(form ? { form } : {}) }) }
+  expectAnswer(forMs: number, form?: AnswerForm): void {
+    this.#keeper.send({ kind: 'expect-answer', forMs, ...(form ? { form } : {}) })
+    this.#o.onExpectAnswer?.(forMs)
+  }
 
   /**
    * Hears these sentences too from now on, and words that are expected as answers, in place of those given before; every

@@ -47,8 +47,8 @@ export type WyomingSettings = Config['dialects']['wyoming'] & { node: string; /*
 export type FromSpeech =
   | { kind: 'ready'; engine: string; loadMs: number; engines: string[]; /** Names and versions, as in the model store. */ models: { model: string; version: string }[] }
   | { kind: 'capture'; state: 'open' | 'closed' | 'failed'; device: string; message?: string }
-  /** `endMs`: where the word ended, where that is known. */
-  | { kind: 'wake'; confidence: number; atMs: number; endMs?: number }
+  /** `levelDb`: of the word, dB below full scale. `endMs`: where the word ended, where that is known. */
+  | { kind: 'wake'; confidence: number; levelDb: number; atMs: number; endMs?: number }
   | { kind: 'stop-word'; confidence: number; atMs: number }
   /** A learned word that only tells (speech.learnedWords, does: event). */
   | { kind: 'keyword'; word: string; confidence: number; atMs: number }
@@ -93,6 +93,8 @@ export type ToSpeech =
   | { kind: 'expect-answer'; forMs: number; form?: AnswerForm }
   /** Sentences of flows, and words they expect as answers, in place of those of the last lesson. */
   | { kind: 'learn'; requestId: number; declares: readonly DeclaredIntent[]; answers: readonly string[] }
+  /** What follows the wake word is for another node: it is not to be heard. */
+  | { kind: 'forget' }
   | { kind: 'shutdown' }
 
 /** What the speech process is started with, as JSON in the environment variable MTOR_SPEECH. */

@@ -174,3 +174,31 @@ test.serial('memory does not grow with utterances', async (t) => {
   t.true(grownMB < 25, `${grownMB.toFixed(1)} MB over 20 utterances`)
 })
 
+
+test.serial('a wake message tells how loud the word was, the same sound at half the height 6 dB less', async (t) => {
+  const sound = await say('computer, drive forward two metres')
+  await hear(sound)
+  await hear(sound.map((sample) => sample / 2))
+  const [loud, soft] = messages.filter((message) => message.kind === 'wake').map(({ levelDb }) => levelDb)
+  t.true(loud! < 0 && loud! > -40, `${loud}`)
+  t.true(Math.abs(loud! - soft! - 6.02) < 0.5, `${loud} and ${soft}`)
+})
+
+test.serial('what is to be forgotten is not heard, and the next wake word counts again', async (t) => {
+  const sound = await say('computer, drive forward two metres')
+  await play(silence(0.4), sound.subarray(0, 16_000 * 1.3))
+  t.deepEqual(kinds(), ['wake'])
+  pipeline.forget()
+  await play(sound.subarray(16_000 * 1.3))
+  await pipeline.flush()
+  t.deepEqual(kinds(), ['wake'])
+  await hear(sound)
+  t.deepEqual(kinds(), ['wake', 'wake', 'utterance'])
+})
+
+test.serial('nor is a command that comes after a pause, and no timeout is told of it', async (t) => {
+  await hear(await say('computer'), silence(1.2))
+  pipeline.forget()
+  await hear(goForward(), silence(9))
+  t.deepEqual(kinds(), ['wake'])
+})

@@ -4,6 +4,7 @@ import { GARBAGE, textOf, type Recogniser, type SpeechEngine, type Transcript, t
 import { ENGINES, openEngine } from './engines/index.ts'
 import { commandPhrases, leadOf, phrasesFor, SPOT_PHRASES, STOP_PHRASES, WAKE_WORD, type CommandGrammar } from './grammar.ts'
 import { afterWakeWord, judge, textAfterWakeWord, type CommandTuning } from './judge.ts'
+import { levelDb } from './level.ts'
 import { LearnedWords, type LearnedWordConfig, type Spotted } from './learned.ts'
 import type { FromSpeech } from './messages.ts'
 import { SILERO_MODEL, trustedFolder, type SpeechModelOptions } from './models.ts'
@@ -36,6 +37,8 @@ const AFTER_LAST_SAMPLES = 64 * MS
 const WAKE_WITHIN_SAMPLES = 3.5 * SAMPLE_RATE_HZ
 /** A learned word is recognised about this long after its end. */
 const LEARNED_LATE_SAMPLES = 100 * MS
+/** Sound of a learned word by which its level is judged. */
+const LEARNED_WORD_SAMPLES = 700 * MS
 /** A wake word that stays in the partial text is looked at again after so many frames: the first time its end may still be missing. */
 const WAKE_LOOKS_FRAMES = [12, 20, 28]
 const STOP_LOOKS_FRAMES = [1, 5, 9, 13]
@@ -207,6 +210,20 @@ export class SpeechPipeline {
       if (on) return
       this.#cut = true
       if (this.#answerUntilMs > this.#endMs) this.#answerUntilMs = Math.max(this.#endMs, atMs) + this.#answerForMs
+    })
+  }
+
+  /** What is being said after the wake word is for another node: it is no command, and none is waited for. */
+  forget(): void {
+    void this.#inTurn(async () => {
+      const u = this.#utterance
+      if (u?.is === 'command' && (u.wakeMs !== undefined || this.#woken !== undefined)) {
+        this.#command.reset()
+        if (u.openRunning) (await this.#open()).reset()
+        Object.assign(u, { is: 'other', openRunning: false })
+      }
+      if (this.#woken !== undefined) this.#answerUntilMs = -Infinity
+      this.#woken = undefined
     })
   }
 
@@ -435,7 +452,8 @@ export class SpeechPipeline {
     u.is = 'command'
     u.wakeMs = this.#nowMs
     u.wakeEnd = u.from + found.endS * SAMPLE_RATE_HZ
-    this.#o.emit({ kind: 'wake', confidence: found.confidence, atMs: u.wakeMs, endMs: this.#msAt(u.wakeEnd) })
+    const level = levelDb(this.#ring.slice(u.from + Math.round(found.startS * SAMPLE_RATE_HZ), u.wakeEnd))
+    this.#o.emit({ kind: 'wake', confidence: found.confidence, levelDb: level, atMs: u.wakeMs, endMs: this.#msAt(u.wakeEnd) })
     await this.#redecode(u)
   }
 
@@ -444,7 +462,8 @@ export class SpeechPipeline {
     if (does === 'event') return this.#o.emit({ kind: 'keyword', word, confidence, atMs: this.#nowMs })
     const u = this.#utterance
     if (u?.is === 'command') return
-    this.#o.emit({ kind: 'wake', confidence, atMs: this.#nowMs })
+    const wordEnd = this.#ring.end - LEARNED_LATE_SAMPLES
+    this.#o.emit({ kind: 'wake', confidence, levelDb: levelDb(this.#ring.slice(Math.max(0, u?.onset ?? 0, wordEnd - LEARNED_WORD_SAMPLES), wordEnd)), atMs: this.#nowMs })
     if (!u) {
       // It was over when it was recognised: the command is still to come.
       this.#woken = this.#nowMs

@@ -226,6 +226,7 @@ process.on('message', (message: ToSpeech) => {
     case 'speak': return speaker.speak(message.requestId, message.text, message.interrupt)
     case 'synthesised': return askedVoice?.answer(message.requestId, message.ok)
     case 'handled': return wyoming?.handled(message.requestId, message.ok, message.text)
+    case 'forget': return pipeline?.forget()
     case 'earcon': return speaker.earcon(message.name)
     case 'silence': return speaker.silence()
     case 'expect-answer': {

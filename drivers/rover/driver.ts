@@ -125,6 +125,8 @@ export class RoverDriver implements Driver {
     if (this.#epoch === 0 || this.#standby) return
     this.#standby = true
     this.#fenced = false
+    // Repeats would halt the motion of whoever commands now. A person's stop is repeated all the same.
+    if (this.#stop && this.#stop.reason !== 'operator') this.#clearStop()
     this.#notReady()
     this.#changed()
   }

@@ -215,7 +215,7 @@ export class Mesh implements PersistenceWatch {
     // What others answer for, they tell themselves.
     const clients = this.#clients.all().filter((entry) => entry.node === this.node || this.#lost.has(entry.node) || !entry.online)
     return {
-      clients: clients.map((entry) => ({ kind: 'client', entry })),
+      clients: [...clients.map((entry) => ({ kind: 'client' as const, entry })), ...this.#queues.remembered()],
       retained: [...this.#retained.all()].map(({ topic, version, payload, qos }) => ({ kind: 'publish', version, topic, payload, qos, retain: true })),
     }
   }

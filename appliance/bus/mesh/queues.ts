@@ -40,6 +40,8 @@ export class Queues {
 
   acknowledgedElsewhere(client: string, ids: readonly string[]): void { for (const id of ids) this.#remember(client, id) }
   isAcknowledged(client: string, version: Version): boolean { return this.#acknowledged.get(client)?.has(idOf(version)) ?? false }
+  /** All that is remembered, for a node that may have missed the news of it. */
+  remembered(): Item[] { return [...this.#acknowledged].map(([client, ids]) => ({ kind: 'acknowledged', client, ids: [...ids] })) }
   forget(client: string): void { this.#acknowledged.delete(client) }
 
   /** Gives to `node`, where the client is now, what still waits for it here a moment later. */

@@ -22,14 +22,14 @@ export class ArchiveClient {
   readonly #waiting = new Map<number, Waiting>()
   #worker: Worker | undefined
   #n = 0
-  known = new KnownIds()
+  /** Kept over a new start of the thread: it may then have too many ids, never too few. */
+  readonly known = new KnownIds()
 
   constructor(options: ArchiveClientOptions) { this.#options = options }
 
   /** Opens the files; resolves with the number of the last segment that is in the index. */
   async start(): Promise<number> {
     if (this.#worker) throw new MtorError('ALREADY_RUNNING', 'the archive is open already')
-    this.known = new KnownIds()
     const workerData: ArchiveThreadOptions = { file: this.#options.file, maxBytes: this.#options.maxBytes, memory: this.known.memory }
     const worker = new Worker(THREAD, { name: 'journal-archive', workerData, execArgv: [] })
     this.#worker = worker

@@ -96,6 +96,15 @@ test('a node whose archive was lost learns the ids from etcd again, and the cont
   t.is(await third.accept(inputs[0]!), 'duplicate')
 })
 
+test('while the thread of the archive is away no archived id is taken for a new one, and a new thread has them', async (t) => {
+  const harness = await make(t)
+  const inputs = await finished(harness.journal, 200)
+  await archived(harness.journal, 75)
+  await harness.journal.endArchiveForTest()
+  t.deepEqual(new Set(await Promise.all(inputs.map((input) => harness.journal.accept(input)))), new Set(['duplicate']))
+  t.is((await harness.journal.get(inputs[0]!.envelope.id))?.final?.code, 'DEADLINE')
+})
+
 test('where the history is gone a node has the ids of what was archived without it, and says so', async (t) => {
   const a = await make(t, { node: 'a' })
   const inputs = await finished(a.journal, 200)

@@ -82,6 +82,9 @@ export class Archiver {
     this.#copyLater()
   }
 
+  /** A fault for tests: the thread is gone. */
+  async endThreadForTest(): Promise<void> { await this.#thread.stop() }
+
   async stop(): Promise<void> {
     this.#stopped = true
     this.#o.clock.clearTimeout(this.#retry)
@@ -128,7 +131,9 @@ export class Archiver {
 
   /** The checksum of what an archived id was accepted with, as far as is known here. */
   async hash(id: string): Promise<string | undefined> {
-    return this.#thread.known.mayHave(idBytes(id)) ? await this.#thread.hash(id) : undefined
+    if (!this.#thread.known.mayHave(idBytes(id))) return undefined
+    if (!this.#thread.open) await this.learn()
+    return await this.#thread.hash(id)
   }
 
   async get(id: string): Promise<JournalEntry | undefined> {
@@ -139,10 +144,10 @@ export class Archiver {
   }
 
   /** Archives what is over the limit. One node does it at a time; two at once would only refuse each other. */
-  async step(watch: Watch): Promise<void> {
+  async step(watch: Watch, goOn: () => boolean): Promise<void> {
     if (this.#stepping || this.#stopped) return
     this.#stepping = true
-    try { while (!this.#stopped && await this.#archive(watch)); } finally { this.#stepping = false }
+    try { while (goOn() && await this.#archive(watch)); } finally { this.#stepping = false }
   }
 
   get #stepSize() { return Math.max(1, Math.min(STEP, Math.floor(this.#o.maxFinished / 4))) }

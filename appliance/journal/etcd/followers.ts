@@ -6,6 +6,7 @@ import type { Mirror } from './mirror.ts'
 import type { Reader, Snapshot } from './reader.ts'
 import { foundOf, json, type FinalRecord } from './records.ts'
 import type { WatchEvent } from './watch.ts'
+import type { Kv } from './wire.ts'
 
 /** An intent that another node accepted. */
 export interface AcceptedElsewhere { entry: JournalEntry; node: string }
@@ -49,10 +50,7 @@ export class Followers {
       if (!of || !fresh) continue
       if (of.kind === 'node' && of.name !== this.#node) for (const listener of this.#nodes) listener(of.name, event.kind === 'put')
       if (event.kind !== 'put') continue
-      if (of.kind === 'accepted') {
-        const { entry, node } = foundOf(this.#keys, event.kv, [], false)
-        if (node !== this.#node) for (const listener of this.#accepted) listener({ entry, node })
-      }
+      if (of.kind === 'accepted') this.#tellAccepted(event.kv)
       if (of.kind === 'final') this.#tellFinal(of.name, json<FinalRecord>(event.kv))
     }
   }
@@ -93,6 +91,14 @@ export class Followers {
     }
     for (const kv of nodes) this.#mirror.apply({ kind: 'put', kv })
     if (archive) this.#mirror.apply({ kind: 'put', kv: archive })
+  }
+
+  #tellAccepted(kv: Kv) {
+    let found
+    // A damaged one is told to whoever reads it; the others must not wait for it.
+    try { found = foundOf(this.#keys, kv, [], false) } catch { return }
+    const { entry, node } = found
+    if (node !== this.#node) for (const listener of this.#accepted) listener({ entry, node })
   }
 
   #tellFinal(id: string, { state, code, message, say, data, node }: FinalRecord) {

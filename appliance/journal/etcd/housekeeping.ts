@@ -51,7 +51,7 @@ export class Housekeeping {
     this.#again = this.#stepping !== undefined
     if (!this.#running || this.#stepping || !this.#elected) return
     // What fails now is tried again with the next change, or the next round.
-    this.#stepping = archiver.step(watch).catch(() => {}).finally(() => {
+    this.#stepping = archiver.step(watch, () => this.#running).catch(() => {}).finally(() => {
       this.#stepping = undefined
       if (this.#again) this.look()
     })

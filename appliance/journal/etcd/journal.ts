@@ -11,7 +11,7 @@ import { keysOf, type Keys } from './keys.ts'
 import { idBytes } from './known-ids.ts'
 import { NodeLease } from './lease.ts'
 import { Mirror } from './mirror.ts'
-import { acceptOperation, bootOperation, claimOperation, clearDeadLetterOperation, finishOperation, nextEpochOperation, progressOperation, putOperation, type Context } from './operations.ts'
+import { acceptOperation, bootOperation, claimOperation, clearDeadLetterOperation, finishOperation, nextEpochOperation, progressOperation, putOperation, remember, type Context } from './operations.ts'
 import { Reader } from './reader.ts'
 import { Watch } from './watch.ts'
 import { all, one } from './wire.ts'
@@ -100,8 +100,12 @@ export class EtcdJournal implements Journal {
     this.#parts = { client, lease, writer, reader, watch, archiver, housekeeping, context }
     try {
       await lease.start()
-      lease.onChange((held) => { this.#event(held ? { severity: 'info', component: 'journal', name: 'journal.lease-held', message: `${node} holds its lease again` }
-        : { severity: 'critical', component: 'journal', name: 'journal.lease-lost', code: 'NO_QUORUM', message: `${node} could not keep its lease: others may take over what it was doing` }) })
+      lease.onChange((held) => {
+        // With a new lease this node must say anew that it lives.
+        if (held) void writer.submit(nothing).catch(() => { /* it does so when etcd is back */ })
+        this.#event(held ? { severity: 'info', component: 'journal', name: 'journal.lease-held', message: `${node} holds its lease again` }
+        : { severity: 'critical', component: 'journal', name: 'journal.lease-lost', code: 'NO_QUORUM', message: `${node} could not keep its lease: others may take over what it was doing` })
+      })
       await writer.start()
       watch.start(await this.#followers.begin(reader, { onFinal: (id) => { context.claims.delete(id) }, onArchived: () => { void archiver.learn().catch(() => { /* whoever needs it learns it then */ }) } }))
       await archiver.start()
@@ -117,9 +121,10 @@ export class EtcdJournal implements Journal {
     const parts = this.#parts
     if (!parts) return
     for (const id of [...this.#progress.keys()]) this.#writeProgress(id)
-    await parts.housekeeping.stop()
+    const kept = parts.housekeeping.stop()
     await parts.writer.stop(STOP_TIMEOUT_MS)
     parts.watch.stop()
+    await kept
     await parts.archiver.stop()
     await parts.lease.stop()
     parts.client.close()
@@ -143,7 +148,7 @@ export class EtcdJournal implements Journal {
     if (writer.down) throw writer.down
     // What was archived is not in etcd any more; what will be is found by the transaction's condition.
     const archived = await archiver.hash(input.envelope.id)
-    if (archived !== undefined) context.recent.set(input.envelope.id, archived)
+    if (archived !== undefined) remember(context, input.envelope.id, archived)
     return await writer.submit(operation)
   }
 
@@ -237,6 +242,9 @@ export class EtcdJournal implements Journal {
     await this.#started.client.call('/v3/lease/revoke', { ID: lease }).catch((error: unknown) => { if (toMtorError(error).code !== 'INTERNAL') throw error })
   }
 
+  /** A fault for tests: the archive's thread ends. */
+  async endArchiveForTest(): Promise<void> { await this.#started.archiver.endThreadForTest() }
+
   get #started() {
     if (!this.#parts) throw notStarted()
     return this.#parts
@@ -287,6 +295,9 @@ export class EtcdJournal implements Journal {
 
   #event(event: SystemEventInput) { this.#o.onEvent?.(event) }
 }
+
+/** Writes the node's own key, and nothing else. */
+const nothing: Operation<void> = { plan: () => ({ writes: [], txn: { compare: [], success: [], failure: [] } }), settle: () => ({ value: undefined }) }
 
 function assertSize(bytes: number, what: string) {
   if (bytes > VALUE_MAX_BYTES) throw new MtorError('TOO_LARGE', `${what}: expected at most ${VALUE_MAX_BYTES} bytes, got ${bytes}`)

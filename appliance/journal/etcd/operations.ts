@@ -35,7 +35,8 @@ const at = <T>(kv: Kv | undefined): At<T> => ({ record: kv && json<T>(kv), revis
 const nothing = { record: undefined, revision: 0 }
 const RECENT_MAX = 4_096
 
-function remember({ recent }: Context, id: string, hash: string) {
+/** Keeps the content of an id, for the submissions that come again. */
+export function remember({ recent }: Pick<Context, 'recent'>, id: string, hash: string) {
   recent.set(id, hash)
   if (recent.size > RECENT_MAX) recent.delete(recent.keys().next().value!)
 }

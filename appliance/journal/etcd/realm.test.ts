@@ -138,6 +138,17 @@ test('a node that was expelled comes back, and what was taken over from it is no
   t.true(a!.journal.lease.held)
 })
 
+test('a node that was expelled while it had nothing to write says by itself that it lives', async (t) => {
+  const [a, b] = await nodes(t, ['a', 'b'])
+  const seen: boolean[] = []
+  await until(() => b!.journal.nodes.has('a'))
+  b!.journal.watchNodes((node, alive) => { if (node === 'a') seen.push(alive) })
+  await b!.journal.expel('a')
+  await until(() => seen.length === 2)
+  t.deepEqual(seen, [false, true])
+  t.deepEqual(a!.events.map(({ name }) => name), ['journal.lease-lost', 'journal.lease-held'])
+})
+
 test('a node that starts again within its time to live keeps its claims', async (t) => {
   const [a, b] = await nodes(t, ['a', 'b'])
   const input = sampleInput()

@@ -28,10 +28,12 @@ async function handler(node: BusNode, clientId: string, type: string, { repeatab
   const client = await node.client({ clientId })
   const seen: string[] = []
   const receipts: unknown[] = []
+  const grants: (string | undefined)[] = []
   await client.subscribeAsync([topics.task('+'), topics.grant('+'), topics.handlerReceipt(clientId)], { qos: 1 })
   client.on('message', (topic, payload) => {
     const message = JSON.parse(payload.toString()) as { id?: string; type?: string; handler?: string; attempt: number }
     const id = topic.split('/')[4]!
+    if (topic.endsWith('/grant')) grants.push(message.handler)
     if (topic.endsWith('/receipt')) receipts.push(message)
     else if (topic.endsWith('/task') && message.type === type) client.publish(topics.claim(id), JSON.stringify({ v: 1, handler: clientId, instance: 'i', attempt: message.attempt }), { qos: 1 })
     // Every claim is answered, also a late one: who has it once does it once.
@@ -41,7 +43,7 @@ async function handler(node: BusNode, clientId: string, type: string, { repeatab
     }
   })
   await client.publishAsync(topics.handlerOffer(clientId), JSON.stringify({ v: 1, online: true, handles: [type], declares: [declared(type, repeatable)], answers: [] }), { qos: 1, retain: true })
-  return { client, seen, receipts }
+  return { client, seen, receipts, grants }
 }
 const ask = (node: { handlers: Handlers; node: string }, type: string) => node.handlers.run({ id: uuidv7(), type, slots: {}, source: { kind: 'mqtt', node: node.node } }, { deadlineMs: 60_000, signal: new AbortController().signal, progress: () => {} })
 
@@ -52,6 +54,7 @@ test('a handler at one node carries out what another node asks for, and its offe
   t.is((await ask(a, 'airlock.open')).say, 'done by flow-b')
   t.is(flow.seen.length, 1)
   t.is(flow.receipts.length, 1)
+  t.true(flow.grants.every((name) => name === 'flow-b'), 'a node that did not ask says nothing about who has it')
 })
 
 test('of two handlers at two nodes exactly one gets an intent', async (t) => {
@@ -84,4 +87,15 @@ test('a handler that ends at its own node is gone at all', async (t) => {
   await flow.client.endAsync()
   await becomes('a knows that it is gone', () => !a.handlers.handles('airlock.vent'))
   t.pass()
+})
+
+test('a probe proves the handlers of its own node: one at another node does not answer for them', async (t) => {
+  const [a, b] = await nodesWithHandlers(t)
+  const there = await handler(b, 'flow-b-probe', 'airlock.probe')
+  await becomes('a knows the handler', () => a.handlers.handles('airlock.probe'))
+  await t.throwsAsync(a.handlers.probe('airlock.probe', {}, 700), { code: 'DEADLINE' })
+  t.is(there.seen.length, 0)
+  const here = await handler(a, 'flow-a-probe', 'airlock.probe')
+  t.is((await a.handlers.probe('airlock.probe', {}, 20_000)).say, 'done by flow-a-probe')
+  t.is(here.seen.length, 1)
 })

@@ -18,13 +18,15 @@ function pair() {
   const reported: string[] = []
   const sessions: Record<string, string> = { a: 'a'.repeat(16), b: 'b'.repeat(16) }
   const states: Record<string, Item[]> = { a: [], b: [] }
+  const held: (() => void)[] = []
+  let isHeld = false
   let fate: () => Fate = () => 'arrives'
   const links: Record<string, BusLink> = {}
   for (const [self, node] of [['a', 'b'], ['b', 'a']] as const) {
     links[self] = new BusLink({
       self, node, clock, maxQueueBytes: 1 << 20, session: () => sessions[self]!, nowUs: () => 1, addresses: () => [],
       snapshot: () => ({ clients: [], retained: states[self]! }), onMet: () => {},
-      onItem: (given, done) => { if (given.kind === 'publish') got[self]!.push(given.topic); done() },
+      onItem: (given, done) => { if (given.kind === 'publish') got[self]!.push(given.topic); if (isHeld) held.push(done); else done() },
       report: (name) => { reported.push(name) },
       send: (message) => {
         const times = { arrives: 1, 'is lost': 0, 'comes twice': 2 }[fate()]
@@ -34,7 +36,7 @@ function pair() {
     })
   }
   const [a, b] = [links.a!, links.b!]
-  return { clock, got, reported, sessions, states, a, b, fates: (next: () => Fate) => { fate = next }, meet: async () => { a.greet(); b.greet(); await turns() } }
+  return { clock, got, reported, sessions, states, a, b, fates: (next: () => Fate) => { fate = next }, hold: () => { isHeld = true }, release: () => { isHeld = false; for (const done of held.splice(0)) done() }, meet: async () => { a.greet(); b.greet(); await turns() } }
 }
 
 test('whatever a link loses or repeats, all arrives once and in order', async (t) => {
@@ -107,4 +109,18 @@ test('what is malformed is told and does not hold up what follows', async (t) =>
   t.deepEqual(p.reported, ['peer.malformed'])
   t.deepEqual(p.got.b, ['x'])
   for (const message of [null, {}, { op: 'hi' }, { op: 'data', stream: 'x' }, { op: 'got', seq: -1 }]) t.throws(() => p.b.take(message), { code: 'MALFORMED' })
+})
+
+test('a node whose own subscribers do not take what comes is sent no more, until they have', async (t) => {
+  const p = pair()
+  await p.meet()
+  p.hold()
+  const large = (i: number): Item => ({ ...item(`x/${i}`), payload: Buffer.alloc(10_000) } as Item)
+  for (let i = 0; i < 200; i++) { p.a.push(large(i)); await turns(2) }
+  t.true(p.got.b!.length < 150, `${p.got.b!.length} of 200`)
+  t.true(p.a.queue.waiting > 0)
+  p.release()
+  await turns(100)
+  t.is(p.got.b!.length, 200)
+  t.is(p.a.queue.unacknowledged, 0)
 })

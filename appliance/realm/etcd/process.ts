@@ -18,7 +18,7 @@ export interface EtcdProcessOptions extends EtcdSettings {
   folder: string
   /** How this node reaches its own member over TLS. */
   clientTls?: EtcdTls
-  /** How often a write must go round, ms. Default 2,000. */
+  /** How often a write must go round, ms. Default 5,000: each costs a few kilobytes of every member's disk. */
   probeMs?: number
   /** A process that answers nothing for this long is killed and started again, ms. Default 5,000. */
   hungMs?: number
@@ -53,7 +53,7 @@ export class EtcdProcess {
   constructor(options: EtcdProcessOptions) {
     this.#o = options
     this.#log = new EtcdLog(join(options.folder, 'etcd.log'))
-    const { clock, name, clientUrls, clientTls, probeMs = 2_000, hungMs = 5_000 } = options
+    const { clock, name, clientUrls, clientTls, probeMs = 5_000, hungMs = 5_000 } = options
     this.#probe = new HealthProbe({ clock, name, url: clientUrls[0]!, tls: clientTls, probeMs, hungMs, onChange: (health, before) => { this.#healthChanged(health, before) }, onHung: () => { this.kill(`answered nothing for ${hungMs} ms`) } })
   }
 

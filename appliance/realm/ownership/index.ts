@@ -7,7 +7,7 @@ import type { EtcdJournal } from '../../journal/etcd/index.ts'
 import { Watch } from '../../journal/etcd/watch.ts'
 import type { Peers } from '../peers/port.ts'
 import { Moves, type Busy, type Moved, type MovePolicy } from './move.ts'
-import { Registry, registryKeys, type Owner, type RegistryKeys } from './registry.ts'
+import { ownerOf, Registry, registryKeys, type Owner, type RegistryEvent, type RegistryKeys } from './registry.ts'
 import { seatOf, type Seat } from './seat.ts'
 import { OwnerStore } from './store.ts'
 
@@ -88,7 +88,10 @@ export class DeviceOwnership {
     this.#registry.reset(kvs, revision)
     this.#watch = new Watch({
       client: etcd.client, clock, prefix: this.#keys.root,
-      onEvents: (events) => { for (const event of events) this.#registry.apply(event); this.#considerAll() },
+      onEvents: (events) => {
+        for (const event of events) { this.#registry.apply(event); this.#tellOwner(event) }
+        this.#considerAll()
+      },
       resync: async () => { const now = await this.#store!.read(); this.#registry.reset(now.kvs, now.revision); this.#considerAll(); return now.revision },
     })
     this.#watch.start(revision)
@@ -119,7 +122,7 @@ export class DeviceOwnership {
   /** The epoch under which this node may command a device now; undefined while it may not, or begins nothing new. */
   epochOf(device: string): number | undefined {
     const seat = this.#seats.get(device)
-    return seat && !seat.held && this.mayCommand(device) ? seat.alone ?? seat.mine!.epoch : undefined
+    return seat?.ready && !seat.held && this.mayCommand(device) ? seat.alone ?? seat.mine!.epoch : undefined
   }
 
   /** Takes a newer epoch of a device that is ours. @throws MtorError STALE_EPOCH when it is not */
@@ -152,7 +155,7 @@ export class DeviceOwnership {
     return this.#registry.devices.find((device) => [...this.#registry.wired(device).values()].includes(kind))
   }
   has(device: string): boolean { return this.#seats.has(device) || this.#registry.devices.includes(device) }
-  isAlone(device: string): boolean { return this.#seats.get(device)?.alone !== undefined }
+  isAlone(device: string): boolean { const seat = this.#seats.get(device); return seat?.alone !== undefined && seat.ready }
 
   /** Why a device cannot be commanded by anybody for now: nobody owns it, and every node that is wired to it has been gone for a while. */
   unreachable(device: string): MtorError | undefined {
@@ -233,13 +236,13 @@ export class DeviceOwnership {
     const { hub } = this.#o
     const isNew = seat.mine?.epoch !== owner.epoch
     seat.mine = owner
-    seat.held = false
+    seat.held = seat.ready = false
     const taken = seat.taken = seat.driver.takeCommand(owner.epoch)
     let isTold = false
     const tell = () => {
       if (isTold || !this.#running || seat.taken !== taken) return
       if (!this.mayCommand(device)) { this.#o.clock.setTimeout(tell, RETRY_MS); return }
-      isTold = true
+      isTold = seat.ready = true
       this.#o.onCommand(device)
     }
     taken.then(() => {
@@ -272,7 +275,7 @@ export class DeviceOwnership {
     const { id } = seat.driver
     const epoch = seat.mine?.epoch
     seat.mine = seat.taken = undefined
-    seat.held = false
+    seat.held = seat.ready = false
     if (seat.alone !== undefined) return
     seat.driver.standBy()
     this.#o.hub.system({ severity: 'warning', component: id, name: 'device.released', message: `this node no longer commands ${id}`, ...(epoch === undefined ? {} : { data: { epoch } }) })
@@ -296,8 +299,10 @@ export class DeviceOwnership {
     const { epoch: remembered = 0 } = seat.driver.state() as { epoch?: number }
     seat.alone = await this.#o.localEpoch(device, Math.max(remembered, this.#registry.owner(device)?.epoch ?? 0))
     seat.vacantMs = undefined
+    seat.ready = false
     seat.taken = seat.driver.takeCommand(seat.alone)
-    seat.taken.catch(() => {})
+    const { alone } = seat
+    seat.taken.then(() => { if (seat.alone === alone) seat.ready = true }, () => { /* it goes back to the realm, or the driver ends */ })
     hub.system({ severity: 'warning', component: device, name: 'device.alone', code: 'NO_QUORUM', message: `this node commands ${device} alone, epoch ${seat.alone}`, say: `I drive the ${device} alone now.`, data: { epoch: seat.alone } })
   }
 
@@ -307,7 +312,7 @@ export class DeviceOwnership {
     if (!await this.#o.busy.idle(device, 'wait', this.#o.config.startWaitMs)) { this.#later(seat, RETRY_MS); return false }
     const { alone } = seat
     seat.alone = undefined
-    seat.held = false
+    seat.held = seat.ready = false
     seat.driver.standBy()
     const lease = this.#etcd?.lease
     const owner = this.#registry.owner(device)
@@ -335,6 +340,18 @@ export class DeviceOwnership {
     const value = Buffer.from(JSON.stringify({ node: owner.node, epoch: owner.epoch }))
     this.#registry.apply({ kind: 'put', kv: { key: this.#keys.owner(device), value, createRevision: owner.revision, modRevision: owner.revision, lease: owner.lease } })
     this.#consider(device)
+  }
+
+  /** Every node tells what it sees of every device: the history that a checker compares with the controller's. */
+  #tellOwner({ kind, kv }: RegistryEvent) {
+    const prefix = this.#keys.owner('')
+    if (!kv.key.startsWith(prefix)) return
+    const device = kv.key.slice(prefix.length)
+    const owner = kind === 'put' ? ownerOf(device, kv) : undefined
+    this.#o.hub.system({
+      severity: 'info', component: 'devices', name: 'device.owner', message: owner ? `${owner.node} commands ${device}, epoch ${owner.epoch}` : `nobody commands ${device}`,
+      data: { device, revision: kv.modRevision, ...(owner ? { owner: owner.node, epoch: owner.epoch } : {}) },
+    })
   }
 
   async #refresh() {

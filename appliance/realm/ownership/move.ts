@@ -39,6 +39,7 @@ const CHANNEL = 'device'
 const WAIT_MS = 130_000
 const STOP_MS = 5_000
 const TAKEN_MS = 3_000
+const STANDSTILL_MS = 3_000
 
 const Device = Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' })
 const questionValidator = validator(Type.Union([
@@ -84,6 +85,8 @@ export class Moves {
     seat.held = true
     try {
       if (!await busy.idle(device, policy, policy === 'wait' ? WAIT_MS : STOP_MS)) throw new MtorError('BUSY', `what ${device} does has not ended`)
+      // What was ended still brakes, and the other node's first command would be refused.
+      if (policy === 'stop') for (const untilMs = clock.monoMs() + STANDSTILL_MS; seat.driver.state().moving === true && clock.monoMs() < untilMs;) await this.#pause(10)
       const idleMs = clock.monoMs()
       const { mine } = seat
       const lease = leaseOf(to)
@@ -113,8 +116,10 @@ export class Moves {
     while (clock.monoMs() < untilMs) {
       const seat = seatOf(device)
       if (seat?.mine && seat.mine.epoch >= epoch && seat.taken) return await seat.taken.then(() => true, () => false)
-      await new Promise<void>((resolve) => { clock.setTimeout(resolve, 2) })
+      await this.#pause(2)
     }
     return false
   }
+
+  #pause(ms: number) { return new Promise<void>((resolve) => { this.#o.clock.setTimeout(resolve, ms) }) }
 }

@@ -9,6 +9,8 @@ export interface Seat {
   mine: Owner | undefined
   /** Resolves once the device has acknowledged the epoch of `mine`. */
   taken: Promise<void> | undefined
+  /** The device has acknowledged it, or has had its time to: what waits for it may be begun. */
+  ready: boolean
   /** Commanded without the realm, under an epoch of this node alone. */
   alone: number | undefined
   /** Nothing new is begun: it is about to change hands. */
@@ -25,5 +27,5 @@ export interface Seat {
 }
 
 export const seatOf = (driver: Driver, nowMs: number): Seat => ({
-  driver, mine: undefined, taken: undefined, alone: undefined, held: false, vacantMs: undefined, lostMs: nowMs, told: undefined, timer: undefined, working: undefined, again: false,
+  driver, mine: undefined, taken: undefined, ready: false, alone: undefined, held: false, vacantMs: undefined, lostMs: nowMs, told: undefined, timer: undefined, working: undefined, again: false,
 })
