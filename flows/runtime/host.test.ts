@@ -62,7 +62,7 @@ test('the probe flow is there in the editor, comes back where a deploy lacks it,
 })
 
 test('an endless loop in a function node ends by itself, in its start code too; one that waits in between ends Node-RED', async (t) => {
-  const b = await startFlows(t, { config: { functionTimeoutS: 0.3, probePeriodMs: 300, probeTimeoutMs: 600 } })
+  const b = await startFlows(t, { config: { functionTimeoutS: 0.3, probePeriodMs: 500, probeTimeoutMs: 2_500 } })
   await b.host.ready()
   await b.host.deploy({ flows: [...endpoint('loop', 'while (true) {}'), ...endpoint('start', 'msg.payload = "runs"\nreturn msg', { initialize: 'while (true) {}' }), ...endpoint('wait', 'while (true) await null')], author: 'cli' })
   const { pid } = b.host.status()
