@@ -14,6 +14,7 @@ const SHOW_AGAIN_MS = 500
 /** How long a type may be without a handler before its intents fail: a flow runtime that is started again is back by then. */
 const WITHOUT_HANDLER_MS = 10_000
 const KEY = 'handlers/'
+const MOST_OVER = 1_000
 
 export type DeclarationProblem = HandlerReceipt['problems'][number]
 /** What a handler has said, as far as it is in force. Kept over restarts, so that an intent of a declared type is never of an unknown one. */
@@ -60,6 +61,8 @@ export class Handlers {
   /** Those of them that are connected to another node. */
   readonly #elsewhere = new Set<string>()
   readonly #open = new Map<string, Open>()
+  /** Intents that were shown here and are over: who asks for one late is told so. Of others this node knows nothing, another may have given them away. */
+  readonly #over = new Set<string>()
   readonly #listeners: (() => void)[] = []
   /** Offers are taken one after another. */
   #turn: Promise<void> = Promise.resolve()
@@ -201,6 +204,8 @@ export class Handlers {
       signal.removeEventListener('abort', abort)
       clock.clearTimeout(open.timer)
       this.#open.delete(id)
+      this.#over.add(id)
+      if (this.#over.size > MOST_OVER) this.#over.delete(this.#over.values().next().value!)
     }
   }
 
@@ -220,6 +225,7 @@ export class Handlers {
   /** A handler asks for an intent. Every claim is answered by a grant that says who has it: nobody where it is over, or where a later attempt is shown. */
   claim(id: string, { handler, instance, attempt }: Claim): void {
     const open = this.#open.get(id)
+    if (!open && !this.#over.has(id)) return
     if (!open || attempt !== open.task.attempt) {
       const over: Grant = { v: PROTOCOL_VERSION, handler: NOBODY, instance: NOBODY, attempt }
       return this.#o.publish(this.#o.topics.grant(id), over, { qos: 1 })
