@@ -61,6 +61,12 @@ const measure: Measure = {
       await settled(bench)
       const nodes = [...bench.nodes.values()]
 
+      let owner = (await bench.owner())!
+      const other = () => FULL.find((one) => one !== owner)!
+      const move = async () => { handOvers.push(await handOver(bench, owner, other())); owner = other() }
+      progress('planned hand-overs')
+      for (let i = 0; i < (quick ? 6 : 30) && !signal.aborted; i++) { await move(); await pause(quick ? 50 : 200) }
+
       for (let turn = 0; turn < (quick ? 1 : 8) && !signal.aborted; turn++) {
         progress(`cost of an intent, turn ${turn + 1}`)
         for (const { name, costs } of turn % 2 ? kinds.toReversed() : kinds) for (const inFlight of [1, 64]) {
@@ -78,17 +84,14 @@ const measure: Measure = {
       memory.push({ metric: 'memory, one node, SQLite: core', value: Math.round(rssMB(single.pid!)), unit: 'MB' })
       await single.stop()
 
-      let owner = (await bench.owner())!
-      const other = () => FULL.find((one) => one !== owner)!
-      const move = async () => { handOvers.push(await handOver(bench, owner, other())); owner = other() }
-      progress('planned hand-overs')
-      for (let i = 0; i < (quick ? 6 : 30) && !signal.aborted; i++) { await move(); await pause(quick ? 50 : 200) }
-
       for (let i = 0; i < rounds && !signal.aborted; i++) {
         const leader = await settled(bench)
         owner = (await bench.owner())!
         // In turn the worst case, in which the realm loses its leader with the owner, and the other one. A witness that leads owns nothing.
-        if (leader !== 'w' && (i % 2 === 0) !== (owner === leader)) await move()
+        if (leader !== 'w' && (i % 2 === 0) !== (owner === leader)) {
+          await handOver(bench, owner, other()).catch(() => { /* then it is the other case once more */ })
+          owner = (await bench.owner())!
+        }
         const led = owner === leader
         const seen = await failover(bench, owner, other(), led, 'kill')
         killed.push(seen)
