@@ -8,12 +8,12 @@ import { requestStop } from '../../appliance/guard/stop-socket.ts'
 import { quantile } from '../../bench/table.ts'
 import type { Measure, MeasureContext, Row } from '../../bench/harness.ts'
 import { SimulatorProcess } from '../../drivers/rover/simulator/host.ts'
-import type { FlowNode } from '../../flows/runtime/flow.ts'
 import { judgeStops } from '../checkers/exactly-once.ts'
 import { judgeFlows } from '../checkers/flows.ts'
 import { FLOWS_FAULTS } from '../faults/flows/index.ts'
 import { deploy, flowsStatus, type FlowsVictim } from '../faults/flows/port.ts'
 import { Appliance } from '../resources/appliance.ts'
+import { GOOD_FLOW as GOOD } from '../resources/good-flow.ts'
 import { synthetic } from '../resources/sounds.ts'
 
 const FULL_FAULTS = 36, QUICK_MS = 15_000
@@ -25,16 +25,6 @@ const VOICE_P50_MS = 400
 const CORE_DOWN_MS = 12_000
 const BACK_MS = 120_000
 const GOOD_AFTER_MS = 4_000
-
-/** The flow that must be there again after every fault: carries out an intent type of its own. */
-const GOOD: readonly FlowNode[] = [
-  { id: 'good0tab', type: 'tab', label: 'Good', disabled: false },
-  { id: 'good0realm', type: 'mtor-realm', name: 'this appliance', url: '', tls: '', realm: '', clientId: '' },
-  { id: 'good0define', type: 'mtor-intent-define', z: 'good0tab', name: '', realm: 'good0realm', intentType: 'samples.count', title: 'Count the samples', slots: [], sentences: ['count the samples'], actuates: false, hazardous: false, repeatable: true, deadlineS: 10, x: 160, y: 40, wires: [] },
-  { id: 'good0in', type: 'mtor-intent-in', z: 'good0tab', name: '', realm: 'good0realm', intentType: 'samples.count', concurrent: 4, x: 160, y: 100, wires: [['good0code'], []] },
-  { id: 'good0code', type: 'function', z: 'good0tab', name: 'count', func: 'msg.payload = { samples: 3 }\nreturn msg', outputs: 1, timeout: 0, noerr: 0, initialize: '', finalize: '', libs: [], x: 340, y: 100, wires: [['good0result']] },
-  { id: 'good0result', type: 'mtor-intent-result', z: 'good0tab', name: '', realm: 'good0realm', outcome: 'succeeded', say: 'Three samples.', sayType: 'str', data: 'payload', dataType: 'msg', x: 520, y: 100, wires: [] },
-]
 
 interface Files { faults: string; played: string; probes: string; controller: string }
 

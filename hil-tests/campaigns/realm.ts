@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { systemClock as clock } from '../../appliance/contracts/clock.ts'
@@ -7,16 +7,20 @@ import { stopAllLines } from '../../appliance/guard/last-resort.ts'
 import { requestStop } from '../../appliance/guard/stop-socket.ts'
 import { quantile } from '../../bench/table.ts'
 import type { Measure, MeasureContext, Row } from '../../bench/harness.ts'
+import { judgeOwnership } from '../checkers/ownership.ts'
+import { readFacts } from '../checkers/logs.ts'
 import { judgeRealm, judgeRealmStops, judgeRecoveries } from '../checkers/realm.ts'
 import { REALM_FAULTS } from '../faults/realm/index.ts'
 import { pick, type RealmFault } from '../faults/realm/port.ts'
 import type { Appliance } from '../resources/appliance.ts'
+import { GOOD_FLOW } from '../resources/good-flow.ts'
 import { RealmClient } from '../resources/realm-load.ts'
 import { makeNet } from '../resources/realm-net.ts'
 import { CLIENT, REALM, RealmNodes } from '../resources/realm-nodes.ts'
 import { synthetic } from '../resources/sounds.ts'
 
 const FULL = ['a', 'b'] as const, WITNESS = 'w'
+const SPOKEN_TO = 'a', FLOWS_AT = 'b'
 const FULL_FAULTS = 200, QUICK_MS = 12_000
 const QUICK_KINDS = ['kill-core', 'kill-etcd', 'freeze-core', 'cut', 'cut-in', 'pull-line']
 const STOP_LIMIT_MS = 200
@@ -26,7 +30,7 @@ const SETTLE_MS = 120_000
 /** Room for what etcd sets aside for its log, and little more. */
 const SMALL_DISK_MB = 420
 
-interface Files { clients: string[]; controller: string; faults: string; probes: string; etcd: string; played: string }
+interface Files { clients: string[]; controller: string; faults: string; probes: string; etcd: string; played: string; flow: string }
 
 /** Faults of processes, links, disks and clocks of three nodes under load; the judge reads only logs. */
 const realm: Measure = {
@@ -34,30 +38,32 @@ const realm: Measure = {
   title: 'three nodes under load: processes killed and stopped, links cut and slowed, disks full and lost: nothing lost, nothing done twice, stop everywhere within 200 ms',
   flags: [
     { flag: 'faults', help: `how many faults (default ${FULL_FAULTS})` }, { flag: 'kinds', help: 'only these kinds, by comma' },
-    { flag: 'keep', help: 'folder in which all logs are kept' }, { flag: 'no-speech', help: 'without somebody who speaks' },
+    { flag: 'keep', help: 'folder in which all logs are kept' }, { flag: 'no-speech', help: 'without somebody who speaks' }, { flag: 'no-flows', help: 'without flows' },
   ],
   async run(context) {
     const dir = resolve(context.flags.keep ?? mkdtempSync(join(tmpdir(), 'mtor-realm-')))
     mkdirSync(dir, { recursive: true })
     const isSpoken = context.flags['no-speech'] === undefined && !context.quick
+    const hasFlows = context.flags['no-flows'] === undefined && !context.quick
     const net = await makeNet([...FULL, WITNESS])
     const nodes = new RealmNodes(dir, {
-      net, full: FULL, witness: WITNESS, seed: context.seed, smallDisk: { node: 'b', megabytes: SMALL_DISK_MB },
-      settings: isSpoken ? { a: { speech: { device: 'none', speak: { device: 'none' } } } } : {},
+      net, full: FULL, witness: WITNESS, seed: context.seed, smallDisk: { node: FLOWS_AT, megabytes: SMALL_DISK_MB },
+      settings: { ...(isSpoken ? { [SPOKEN_TO]: { speech: { device: 'none', speak: { device: 'none' } } } } : {}), ...(hasFlows ? { [FLOWS_AT]: { flows: { port: 0 } } } : {}) },
     })
-    const files: Files = { clients: ['one', 'two', 'three'].map((name) => join(dir, `client-${name}.jsonl`)), controller: join(dir, 'controller.jsonl'), faults: join(dir, 'faults.jsonl'), probes: join(dir, 'stops.jsonl'), etcd: join(dir, 'etcd.json'), played: join(dir, 'played.jsonl') }
-    for (const file of [files.faults, files.probes, files.played]) writeFileSync(file, '')
+    const files: Files = { clients: ['one', 'two', 'three'].map((name) => join(dir, `client-${name}.jsonl`)), controller: join(dir, 'controller.jsonl'), faults: join(dir, 'faults.jsonl'), probes: join(dir, 'stops.jsonl'), etcd: join(dir, 'etcd.json'), played: join(dir, 'played.jsonl'), flow: join(dir, 'flow.jsonl') }
+    for (const file of [files.faults, files.probes, files.played, files.flow]) writeFileSync(file, '')
     const over = new AbortController()
     const clients: RealmClient[] = []
-    let speaking: Promise<void> | undefined
+    const loads: Promise<void>[] = []
     try {
       if (!net.cuts) context.progress('no network namespaces here: nothing is cut or slowed')
       await nodes.start((text) => { context.progress(text) })
       await whole(context, nodes, FULL[0], 60_000)
       if (isSpoken) {
-        await nodes.node('a').hearing()
-        speaking = speak(nodes.node('a'), await synthetic(dir, 'computer. what time is it'), files.played, over.signal)
+        await nodes.node(SPOKEN_TO).hearing()
+        loads.push(speak(nodes.node(SPOKEN_TO), await synthetic(dir, 'computer. what time is it'), files.played, over.signal))
       }
+      if (hasFlows) loads.push(useFlow(nodes, dir, files.flow, over.signal))
       const urls = nodes.names.map((name) => nodes.url(name))
       for (const [i, logFile] of files.clients.entries()) {
         const client = new RealmClient({ name: `client-${i}`, urls, credentials: CLIENT, realm: REALM, logFile, random: context.random, perSecond: context.quick ? 3 : 2 }, i)
@@ -67,7 +73,7 @@ const realm: Measure = {
       context.progress('three nodes work as one')
       await injectAll(context, nodes, files)
       over.abort()
-      await speaking
+      await Promise.all(loads)
       context.progress('waiting for what is under way')
       const drained = (await Promise.all(clients.map((client) => client.drain(60_000)))).every(Boolean)
       await settled(nodes)
@@ -167,6 +173,20 @@ async function speak({ control }: Appliance, file: string, log: string, signal: 
   }
 }
 
+/** Somebody asks for what a flow does, again and again; a board that has lost its flows is given them again. */
+async function useFlow(nodes: RealmNodes, dir: string, log: string, signal: AbortSignal): Promise<void> {
+  const file = join(dir, 'flow.json')
+  writeFileSync(file, JSON.stringify(GOOD_FLOW))
+  while (!signal.aborted) {
+    const at = clock.monoMs()
+    const { accepted, state, code } = await nodes.ask(FLOWS_AT, 'samples.count')
+    if (signal.aborted) return
+    appendFileSync(log, `${JSON.stringify({ at, accepted, state, code })}\n`)
+    if (code === 'UNKNOWN_TYPE') await nodes.node(FLOWS_AT).control.call('POST', '/flows/import', { file }).catch(() => { /* Node-RED is not there yet. */ })
+    await pause(state === 'succeeded' ? 1_500 : 3_000, signal)
+  }
+}
+
 /** Waits until no node has anything unfinished any more. */
 async function settled(nodes: RealmNodes): Promise<void> {
   const untilMs = performance.now() + SETTLE_MS
@@ -179,13 +199,16 @@ async function settled(nodes: RealmNodes): Promise<void> {
 
 function rowsOf(context: MeasureContext, nodes: RealmNodes, files: Files, { drained, hops, cuts }: { drained: boolean; hops: number; cuts: boolean }): Row[] {
   const facts = Object.fromEntries(nodes.names.map((name) => [name, nodes.factsOf(name)]))
-  const verdict = judgeRealm({ clients: files.clients, nodes: facts, controller: files.controller, etcd: files.etcd, journals: nodes.ownJournals().filter((file) => existsSync(file)) })
+  const verdict = judgeRealm({ clients: files.clients, nodes: facts, controller: files.controller, etcd: files.etcd, journals: nodes.ownJournals(), archives: nodes.archives() })
   const stops = judgeRealmStops({ probes: files.probes, controller: files.controller, faults: files.faults, nodes: facts }, FULL, STOP_LIMIT_MS)
   const { kinds, recoveriesMs, notBack } = judgeRecoveries(files.faults)
   for (const [name, list] of Object.entries({ ...verdict, notBack, missed: stops.missed }).filter(([, value]) => Array.isArray(value)) as [string, string[]][]) for (const item of list.slice(0, 10)) context.progress(`${name}: ${item}`)
   const none = (metric: string, list: readonly string[]): Row => ({ metric, value: list.length, unit: '', goal: '= 0', holds: list.length === 0 })
   const counts = (record: Record<string, number>) => Object.entries(record).map(([name, n]) => `${n} ${name}`).join(', ')
   const worst = (values: readonly number[]): Row['value'] => values.length > 0 && Number.isFinite(Math.max(...values)) ? Math.max(...values) : null
+  const ownership = judgeOwnership({ controller: files.controller, nodes: facts, lines: Object.fromEntries(FULL.map((name) => [`line-${name}`, name])) })
+  for (const item of ownership.violations.slice(0, 10)) context.progress(`ownership: ${item}`)
+  const played = readFacts<{ failed: boolean }>(files.played), asked = readFacts<{ state?: string }>(files.flow)
   const faults = Object.values(kinds).reduce((sum, n) => sum + n, 0)
   const recoveries = Object.values(recoveriesMs).flat()
   return [
@@ -193,6 +216,9 @@ function rowsOf(context: MeasureContext, nodes: RealmNodes, files: Files, { drai
     { metric: 'links that can be cut', value: String(cuts), unit: cuts ? 'a network namespace a node' : 'all on the loopback' },
     { metric: 'intents submitted', value: verdict.submitted, unit: `${hops} changes of node` },
     { metric: 'accepted', value: verdict.accepted, unit: counts(verdict.finals) },
+    { metric: 'of those, by who asked', value: '', unit: counts(verdict.sources) },
+    { metric: 'spoken requests', value: played.length, unit: `${played.filter(({ failed }) => failed).length} while nobody could hear` },
+    { metric: 'asked of a flow', value: asked.length, unit: `${asked.filter(({ state }) => state === 'succeeded').length} done` },
     { metric: 'carried out without a record, and said so', value: verdict.undurable, unit: '' },
     { metric: 'refused', value: Object.values(verdict.refused).reduce((sum, n) => sum + n, 0), unit: counts(verdict.refused) },
     { metric: 'everything answered in the end', value: String(drained), unit: verdict.unanswered > 0 ? `${verdict.unanswered} not` : '', goal: 'true', holds: drained },
@@ -201,6 +227,8 @@ function rowsOf(context: MeasureContext, nodes: RealmNodes, files: Files, { drai
     none('intents with more than one end', verdict.doubleFinals),
     none('device commands executed twice', verdict.doubleExecutions),
     none('commands executed under an old epoch', verdict.staleExecutions),
+    none('against what the nodes saw of the ownership', ownership.violations),
+    { metric: 'changes of hands', value: ownership.changes, unit: '' },
     none('successes the controller knows nothing of', verdict.phantoms),
     none('faults after which the realm was not whole again', notBack),
     { metric: 'whole again, p50', value: quantile(recoveries, 0.5), unit: 'ms' },

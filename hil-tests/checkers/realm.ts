@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
 import { readFacts, readJournalStates } from './logs.ts'
 
 interface ClientFact { at: number; fact: string; id?: string; type?: string; state?: string; node?: string; receipt?: { id: string | null; accepted: boolean; duplicate?: boolean; durable?: boolean; code?: string } }
-interface NodeFact { kind: string; id?: string; type?: string; state?: string; name?: string; node?: string; at?: { mono: number }; data?: { durable?: boolean } }
+interface NodeFact { kind: string; id?: string; type?: string; state?: string; name?: string; node?: string; source?: { kind: string }; at?: { mono: number }; data?: { durable?: boolean } }
 interface ControllerFact { at: number; fact: string; command?: string; intentId?: string; epoch?: number; sequence?: number; verdict?: string; to?: number }
 export interface RealmFaultFact { at: number; mendedAt: number; backAt: number | null; kind: string; nodes: string[]; [more: string]: unknown }
 export interface RealmProbe { at: number; node: string; by: string }
@@ -16,14 +17,18 @@ export interface RealmFiles {
   controller: string
   /** Everything under the realm's keys, as `etcdctl get --prefix --write-out json` gives it. */
   etcd: string
-  /** Of the nodes themselves, SQLite: what they had accepted alone, and what was archived. */
+  /** Of the nodes themselves, SQLite: what they had accepted alone. */
   journals: readonly string[]
+  /** What the nodes have archived of the shared journal, SQLite. */
+  archives: readonly string[]
 }
 
 export interface RealmVerdict {
   submitted: number
   /** Promised by a receipt, or told as accepted by a node (what was spoken, and what flows asked for). */
   accepted: number
+  /** Those by who asked: mqtt, voice, cli, flow. */
+  sources: Record<string, number>
   /** Carried out without a record, because there was no majority; the receipt said so. */
   undurable: number
   /** Refused for good, by code. */
@@ -52,6 +57,12 @@ export function readEtcdStates(file: string): Map<string, string> {
   return states
 }
 
+/** What an archive has of each intent. Likewise. */
+function readArchiveStates(file: string): Map<string, string> {
+  const database = new DatabaseSync(file, { readOnly: true })
+  try { return new Map((database.prepare('SELECT id, json FROM entry').all() as { id: string; json: string }[]).map(({ id, json }) => [id, (JSON.parse(json) as { state: string }).state])) } finally { database.close() }
+}
+
 /**
  * Judges a realm by logs alone: what clients were promised, what each node told, what the shared journal holds at the
  * end, and what the controller really did.
@@ -60,7 +71,7 @@ export function judgeRealm(files: RealmFiles): RealmVerdict {
   const client = files.clients.flatMap((file) => readFacts<ClientFact>(file))
   const told = Object.values(files.nodes).flatMap((file) => readFacts<NodeFact>(file)).filter((fact) => fact.kind === 'intent')
   const controller = readFacts<ControllerFact>(files.controller)
-  const journal = new Map([...files.journals.flatMap((file) => [...readJournalStates(file)]), ...readEtcdStates(files.etcd)])
+  const journal = new Map([...files.journals.flatMap((file) => [...readJournalStates(file)]), ...files.archives.flatMap((file) => [...readArchiveStates(file)]), ...readEtcdStates(files.etcd)])
 
   const types = new Map([...told.map((f) => [f.id!, f.type!] as const), ...client.filter((f) => f.fact === 'submit').map((f) => [f.id!, f.type!] as const)])
   const submitted = new Set(client.filter((f) => f.fact === 'submit').map((f) => f.id!))
@@ -109,9 +120,12 @@ export function judgeRealm(files: RealmFiles): RealmVerdict {
     if (f.fact === 'epoch') highest = Math.max(highest, f.to ?? 0)
   }
 
+  const sourceOf = new Map(told.flatMap((f) => f.source ? [[f.id!, f.source.kind] as const] : []))
+  const sources: Record<string, number> = {}
+  for (const id of accepted) { const source = sourceOf.get(id) ?? 'unknown'; sources[source] = (sources[source] ?? 0) + 1 }
   const finals: Record<string, number> = {}
   for (const id of accepted) { const state = journal.get(id) ?? 'missing'; finals[state] = (finals[state] ?? 0) + 1 }
-  return { submitted: submitted.size, accepted: accepted.size, undurable: undurable.size, refused, unanswered: [...submitted].filter((id) => !answered.has(id)).length, finals, executed: executions.length, lost, doubleFinals, doubleExecutions, staleExecutions, phantoms }
+  return { submitted: submitted.size, accepted: accepted.size, sources, undurable: undurable.size, refused, unanswered: [...submitted].filter((id) => !answered.has(id)).length, finals, executed: executions.length, lost, doubleFinals, doubleExecutions, staleExecutions, phantoms }
 }
 
 export interface RealmStops {

@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process'
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
@@ -15,6 +15,8 @@ import type { RealmNet } from './realm-net.ts'
 const run = promisify(execFile)
 export const REALM = 'bench'
 export const CLIENT = { username: 'load', password: 'campaign' }
+/** Motions are short: how soon a realm works again is not to be how long its queue is. */
+const SPEED_FACTOR = 6
 const CLOCK_PRELOAD = join(import.meta.dirname, '../faults/realm/clock-preload.mjs')
 
 export interface RealmNodesOptions {
@@ -37,12 +39,14 @@ export class RealmNodes {
   readonly #own = new Map<string, Record<string, unknown>>()
   readonly #mqttPorts = new Map<string, number>()
   #mounted: string | undefined
+  #keeps = 0
+  #hasStopped = false
 
   constructor(dir: string, options: RealmNodesOptions) {
     this.dir = resolve(dir)
     this.#o = options
     const [link, ...moreLinks] = options.full.map((node) => this.line(node))
-    this.controller = new SimulatorProcess({ link: link!, moreLinks, logFile: join(this.dir, 'controller.jsonl'), stateFile: join(this.dir, 'controller.state'), controlPath: join(this.dir, 'controller.control'), seed: options.seed })
+    this.controller = new SimulatorProcess({ link: link!, moreLinks, logFile: join(this.dir, 'controller.jsonl'), stateFile: join(this.dir, 'controller.state'), controlPath: join(this.dir, 'controller.control'), seed: options.seed, speedFactor: SPEED_FACTOR })
   }
 
   get net(): RealmNet { return this.#o.net }
@@ -143,6 +147,7 @@ export class RealmNodes {
     const appliance = this.node(name)
     await appliance.kill()
     this.#keepFacts(name)
+    this.#keepJournals(name)
     for (const entry of readdirSync(appliance.stateDir)) rmSync(join(appliance.stateDir, entry), { recursive: true, force: true })
     const untilMs = performance.now() + 30_000
     for (;;) {
@@ -187,20 +192,38 @@ export class RealmNodes {
   async stop(): Promise<void> {
     await Promise.all([...this.nodes.values()].map((node) => node.stop()))
     await this.controller.stop()
-    for (const name of this.nodes.keys()) this.#keepFacts(name)
+    if (this.#hasStopped) return
+    this.#hasStopped = true
+    for (const name of this.nodes.keys()) { this.#keepFacts(name); this.#keepJournals(name) }
     if (this.#mounted === undefined) return
-    // What the judge reads stays after the disk is gone.
-    const kept = join(this.dir, this.#o.smallDisk!.node, 'kept')
-    mkdirSync(kept, { recursive: true })
-    execFileSync('cp', ['-a', ...['journal.sqlite', 'journal.sqlite-wal'].map((name) => join(this.#mounted!, name)).filter(existsSync), kept])
     execFileSync('umount', ['-l', this.#mounted])
     this.#mounted = undefined
   }
 
-  /** Each node's own journal, of when it stood alone. */
-  ownJournals(): string[] {
-    return [...this.nodes].flatMap(([name, { stateDir, dir }]) => [join(dir, 'kept', 'journal.sqlite'), join(stateDir, 'journal.sqlite')].find(existsSync) ?? (void name, []))
+  /** What the judge reads of a node's disk stays when that is gone or lost. */
+  #keepJournals(name: string): void {
+    const { stateDir } = this.node(name)
+    const kept = join(this.dir, `kept-${name}-${++this.#keeps}`)
+    for (const folder of ['', 'realm-archive']) {
+      const from = join(stateDir, folder)
+      for (const file of existsSync(from) ? readdirSync(from).filter((file) => /\.sqlite(-wal)?$/.test(file)) : []) {
+        mkdirSync(join(kept, folder), { recursive: true })
+        copyFileSync(join(from, file), join(kept, folder, file))
+      }
+    }
   }
+
+  #kept(folder: string, pattern: RegExp): string[] {
+    return readdirSync(this.dir).filter((name) => name.startsWith('kept-')).flatMap((name) => {
+      const from = join(this.dir, name, folder)
+      return existsSync(from) ? readdirSync(from).filter((file) => pattern.test(file)).map((file) => join(from, file)) : []
+    })
+  }
+
+  /** Each node's own journal, of when it stood alone. */
+  ownJournals(): string[] { return this.#kept('', /^journal\.sqlite$/) }
+  /** What each node has archived of the shared journal. */
+  archives(): string[] { return this.#kept('realm-archive', /^(?!index\.).*\d\.sqlite$/) }
 }
 
 async function within<T>(work: Promise<T>, ms: number): Promise<T> {
