@@ -51,7 +51,7 @@ export class RealmJournal implements Journal {
   /** Called when etcd is there for the first time; at once where it is already. */
   onUp(listener: (etcd: EtcdJournal) => void | Promise<void>): void {
     this.#onUp.push(listener)
-    if (this.#etcd) void listener(this.#etcd)
+    if (this.#etcd) void this.#follow(this.#etcd, listener)
   }
 
   async start(): Promise<void> {
@@ -145,10 +145,19 @@ export class RealmJournal implements Journal {
       }
       if (!this.#running) { await etcd.stop(); return }
       this.#etcd = etcd
-      for (const listener of this.#onUp) await Promise.resolve(listener(etcd)).catch((error: unknown) => { this.#o.onEvent({ severity: 'error', component: 'journal', name: 'journal.follower-failed', code: toMtorError(error).code, message: toMtorError(error).message }) })
+      for (const listener of this.#onUp) await this.#follow(etcd, listener)
       if (this.#lost) this.#finds()
       done()
     })()
+  }
+
+  /** What follows the journal reads from it first; where that fails, it is tried again beside the rest: without it this node would own nothing. */
+  async #follow(etcd: EtcdJournal, listener: (etcd: EtcdJournal) => void | Promise<void>): Promise<void> {
+    try { await listener(etcd) } catch (thrown) {
+      const error = toMtorError(thrown)
+      this.#o.onEvent({ severity: 'warning', component: 'journal', name: 'journal.follower-failed', code: error.code, message: error.message })
+      if (this.#running) this.#o.clock.setTimeout(() => { if (this.#running) void this.#follow(etcd, listener) }, AGAIN_MS)
+    }
   }
 
   #told(event: SystemEventInput) {
