@@ -9,6 +9,7 @@ import { addInferenceCommands } from './cli/inference.ts'
 import { addLearnCommands } from './cli/learn.ts'
 import { addModelsCommands } from './cli/models.ts'
 import { addRealmCommands } from './cli/realm.ts'
+import { addUpgradeCommands } from './cli/upgrade.ts'
 import type { CliContext } from './cli/context.ts'
 import { inRunDir, loadConfig, PROJECT_DIR } from './config/load.ts'
 import { MtorError, toMtorError } from './contracts/errors.ts'
@@ -147,6 +148,7 @@ addModelsCommands(program, context)
 addLearnCommands(program, context)
 addRealmCommands(program, context)
 addDeviceCommands(program, context)
+addUpgradeCommands(program, context)
 
 const deadLetters = program.command('dead-letters').description('intents that failed and may be submitted again')
 deadLetters.command('list', { isDefault: true }).description('list them')

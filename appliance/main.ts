@@ -36,7 +36,8 @@ import { OneBus } from './realm/bus/index.ts'
 import { RealmEar } from './realm/ear/index.ts'
 import { deviceRoutes } from './realm/ownership/routes.ts'
 import { Together } from './realm/together.ts'
-import { memberNames, PEER_PROTOCOL, Realm, realmRoutes } from './realm/index.ts'
+import { upgradeRoutes } from './realm/upgrade/routes.ts'
+import { memberNames, Realm, realmRoutes } from './realm/index.ts'
 import { isNotFitted, makeSkills } from './skills/index.ts'
 import { Conversation } from './speech/conversation.ts'
 import { firstLight, knownUtterance } from './speech/first-light.ts'
@@ -209,10 +210,10 @@ async function main(config: Config): Promise<void> {
   tellCatalogue()
   minds.publish((provider) => bus.publish(topics.inferenceProvider(provider.model), provider, { retain: true }))
   if (dialects.active) await part('dialects', () => dialects.start(), () => dialects.stop())
-  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), ...(oneBus ? { peers: oneBus.stats() } : {}), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, ...(realm ? { realm: () => ({ role: realm.role, protocol: PEER_PROTOCOL }) } : {}), publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => ({ ...minds.summary(), flows: flows?.status() ?? { state: 'off' } }) })
+  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), ...(oneBus ? { peers: oneBus.stats() } : {}), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, ...(realm ? { realm: () => { const { protocol, schema, envelope } = realm.versions; return { role: realm.role, protocol, schema, envelope } } } : {}), publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => ({ ...minds.summary(), flows: flows?.status() ?? { state: 'off' } }) })
   status.start()
   parts.add('status', () => status.stop())
-  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...realmRoutes({ realm, stateDir: config.stateDir, node: config.node, version, config: config.peers }), ...deviceRoutes({ node: config.node, ownership: together?.ownership, own: () => drivers.map(({ id, kind, connected }) => ({ id, kind, connected, epoch: devices.epochOf(id) })) }), ...flowRoutes(flows, () => handlers.declared().flatMap(({ client, intent }) => client.startsWith(`flows-${config.node}`) ? [] : [intent.type])), ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), types: () => understander.types(), handlers, ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
+  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...realmRoutes({ realm, stateDir: config.stateDir, node: config.node, version, config: config.peers }), ...upgradeRoutes({ realm, together }), ...deviceRoutes({ node: config.node, ownership: together?.ownership, own: () => drivers.map(({ id, kind, connected }) => ({ id, kind, connected, epoch: devices.epochOf(id) })) }), ...flowRoutes(flows, () => handlers.declared().flatMap(({ client, intent }) => client.startsWith(`flows-${config.node}`) ? [] : [intent.type])), ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), types: () => understander.types(), handlers, ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
   await part('control socket', () => control.start(), () => control.stop())
   parts.add('new requests', () => service.close())
 

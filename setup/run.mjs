@@ -1,12 +1,14 @@
 #!/usr/bin/env node
-// npm run bench|campaign|asyncapi [-- …]: set up what it needs, then run it with Node 24.
+// npm run bench|campaign|reference|demo:realm [-- …]: set up what it needs, then run it with Node 24.
 import { become } from './child.mjs'
 import { setUpOrExit } from './setup.mjs'
 
 const RUNNERS = {
   bench: { file: 'bench/run.ts', purpose: 'bench' },
   campaign: { file: 'hil-tests/run.ts', purpose: 'bench' },
+  'demo:realm': { file: 'hil-tests/demo/realm.ts', purpose: 'start' },
   reference: { file: 'setup/reference.ts', purpose: 'start' },
+  versions: { file: 'appliance/realm/upgrade/print.ts', purpose: 'start' },
 }
 const [name, ...args] = process.argv.slice(2)
 const runner = RUNNERS[name]

@@ -14,7 +14,6 @@ const DISCOVER_MS = 2_000
 export function addRealmCommands(program: Command, context: CliContext): void {
   const realm = program.command('realm').description('the nodes that act as one appliance')
   const { print } = context
-  const version = () => program.version() ?? ''
   const own = () => { const { stateDir, node, peers } = context.config(); return { stateDir, node, config: peers } }
 
   realm.command('create').argument('<name>', 'such as home').description('make a realm whose first node this is')
@@ -37,7 +36,7 @@ export function addRealmCommands(program: Command, context: CliContext): void {
 
   realm.command('status').description('the nodes, who is online, times, versions, clocks')
     .action(async () => {
-      const status = await daemonOr(context, 'GET', '/realm', undefined, async () => (await import('../realm/routes.ts')).storedStatus(context.config().stateDir, version()))
+      const status = await daemonOr(context, 'GET', '/realm', undefined, async () => (await import('../realm/routes.ts')).storedStatus(context.config().stateDir))
       print({ running: status.byDaemon, ...status.value }, () => statusText(status.value, status.byDaemon))
     })
 

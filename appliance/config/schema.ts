@@ -52,6 +52,9 @@ export const PeersConfig = part({
   heartbeatMs: ms(100, 'Nodes tell each other that they are there this often', 20, 10_000),
   offlineAfterMs: ms(500, 'A node that was not heard for this long is offline', 100, 60_000),
   discovery: Type.Boolean({ default: false, description: 'Announce this node by multicast DNS, for: mtor realm discover. A help to find an address; nobody is trusted for it' }),
+  pretend: part({
+    protocol: Type.Optional(Type.Integer({ minimum: 1 })), schema: Type.Optional(Type.Integer({ minimum: 1 })), envelope: Type.Optional(Type.Integer({ minimum: 1 })),
+  }, 'For tests only: versions that this node tells the others, instead of its release\'s. What it says stays what it is'),
 }, 'Links to the other nodes of the realm')
 
 export const RealmModeConfig = part({

@@ -13,6 +13,8 @@ export const NodeState = Type.Object({
   speech: Type.Optional(Type.String()),
   role: Type.Optional(Type.String({ description: 'In a realm: full or witness' })),
   protocol: Type.Optional(Type.Integer({ minimum: 1, description: 'In a realm: what it speaks with the other nodes; it understands the one before too' })),
+  schema: Type.Optional(Type.Integer({ minimum: 1, description: 'In a realm: version of the records of the shared journal that it writes' })),
+  envelope: Type.Optional(Type.Integer({ minimum: 1, description: 'In a realm: the newest v of messages that it understands' })),
   at: Type.Optional(Instant),
 }, { additionalProperties: false })
 export type NodeState = Static<typeof NodeState>

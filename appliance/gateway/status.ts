@@ -26,8 +26,8 @@ export interface StatusParts {
   speech(): Record<string, unknown>
   bus(): Record<string, unknown>
   topics: Topics
-  /** Role and protocol of this node in its realm, where it is in one. */
-  realm?(): Pick<NodeState, 'role' | 'protocol'>
+  /** Role and versions of this node in its realm, where it is in one. */
+  realm?(): Pick<NodeState, 'role' | 'protocol' | 'schema' | 'envelope'>
   publish(topic: string, payload: unknown, options?: { retain?: boolean }): void
   /** Readings by name, for the record of the node. */
   record(values: Readonly<Record<string, number | undefined>>): void

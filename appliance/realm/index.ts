@@ -16,6 +16,7 @@ import { TlsPeers, type Peers } from './peers/index.ts'
 import { realmStatus, type RealmStatus } from './status.ts'
 import { Steward } from './steward.ts'
 import { Tokens } from './tokens.ts'
+import type { Versions } from './upgrade/versions.ts'
 
 export { PEER_PROTOCOL, type PeerInfo, type Peers } from './peers/index.ts'
 export { realmRoutes } from './routes.ts'
@@ -66,7 +67,7 @@ export class Realm {
     this.#tokens = new Tokens({ folder: membership.folder, clock, boot: boot === 'unknown' ? randomUUID() : boot })
     const admission = new Admission({ membership, tokens: this.#tokens, clock, hub })
     const links: TlsPeers = new TlsPeers({
-      membership, clock, hub, version, host: config.host, port: config.port, heartbeatMs: config.heartbeatMs, offlineAfterMs: config.offlineAfterMs,
+      membership, clock, hub, version, host: config.host, port: config.port, ...config.pretend, heartbeatMs: config.heartbeatMs, offlineAfterMs: config.offlineAfterMs,
       onNewcomer: (socket) => { void admission.serve(socket) },
     })
     this.peers = this.#links = links
@@ -88,6 +89,8 @@ export class Realm {
 
   /** True from the moment it has left; the daemon goes on until it is started anew. */
   get hasLeft(): boolean { return this.#hasLeft }
+  /** What this node says of itself to the others. */
+  get versions(): Versions { return this.#links.versions }
   get role(): NodeRole { return this.membership.role }
 
   async start(): Promise<void> {
@@ -108,8 +111,7 @@ export class Realm {
   }
 
   status(): RealmStatus {
-    const { version, clock } = this.#options
-    return realmStatus({ membership: this.membership, peers: this.peers.list(), version, clock, leader: this.#leader() })
+    return realmStatus({ membership: this.membership, peers: this.peers.list(), own: this.versions, clock: this.#options.clock, leader: this.#leader() })
   }
 
   /** A token with which one node may join. @throws MtorError UNAUTHORISED where the authority's key is not */

@@ -45,10 +45,10 @@ export async function joinWith({ stateDir, node, config }: Pick<RealmRouteParts,
 }
 
 /** What the state folder knows, without a daemon. @throws MtorError NOT_A_MEMBER */
-export async function storedStatus(stateDir: string, version: string): Promise<RealmStatus> {
+export async function storedStatus(stateDir: string): Promise<RealmStatus> {
   const folder = new RealmFolder(stateDir)
   if (!folder.isMember) throw notInRealm()
-  return realmStatus({ membership: await Membership.load(folder), peers: undefined, version, clock: systemClock, leader: undefined })
+  return realmStatus({ membership: await Membership.load(folder), peers: undefined, own: undefined, clock: systemClock, leader: undefined })
 }
 
 export const notInRealm = () => new MtorError('NOT_A_MEMBER', 'this node is in no realm', { hint: 'Make one with: mtor realm create NAME; or join one with: mtor realm join ADDRESS TOKEN' })

@@ -2,7 +2,8 @@ import type { Clock } from '../contracts/clock.ts'
 import { fingerprintOf } from './authority.ts'
 import type { NodeRole } from './list.ts'
 import type { Membership } from './membership.ts'
-import { PEER_PROTOCOL, type PeerInfo } from './peers/index.ts'
+import type { PeerInfo } from './peers/index.ts'
+import type { Versions } from './upgrade/versions.ts'
 
 /** One node, as `mtor realm status` shows it. What is not known is left out. */
 export interface NodeStatus {
@@ -17,6 +18,8 @@ export interface NodeStatus {
   lastHeardMs?: number
   version?: string
   protocol?: number
+  /** Of the journal's records there. */
+  schema?: number
   /** Its wall clock: known good there, and how far it is ahead of ours, ms. */
   clock?: { good: boolean; offsetMs?: number }
 }
@@ -43,7 +46,7 @@ export interface RealmStatus {
 }
 
 /** @param peers undefined while the daemon does not run: then only who belongs to the realm is known */
-export function realmStatus({ membership, peers, version, clock, leader }: { membership: Membership; peers: readonly PeerInfo[] | undefined; version: string; clock: Clock; leader: string | undefined }): RealmStatus {
+export function realmStatus({ membership, peers, own, clock, leader }: { membership: Membership; peers: readonly PeerInfo[] | undefined; own: Versions | undefined; clock: Clock; leader: string | undefined }): RealmStatus {
   const { list } = membership
   const removed = membership.ownRefusal?.message
   const wallIsGood = clock.wallMs() !== undefined
@@ -55,14 +58,14 @@ export function realmStatus({ membership, peers, version, clock, leader }: { mem
     clock: { good: wallIsGood, seenBy },
     nodes: list.members.map(({ node, role, host, port }): NodeStatus => {
       const base = { node, role, self: node === membership.node, address: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}` }
-      if (base.self) return { ...base, ...(peers ? { online: true, version, protocol: PEER_PROTOCOL, clock: { good: wallIsGood } } : {}) }
+      if (base.self) return { ...base, ...(peers ? { online: true, ...(own ? { version: own.software, protocol: own.protocol, schema: own.schema } : {}), clock: { good: wallIsGood } } : {}) }
       const peer = peers?.find((one) => one.node === node)
       if (!peer) return base
       return {
         ...base, online: peer.online, ...(peer.offline === undefined ? {} : { offline: peer.offline }),
         ...(peer.rttMs === undefined ? {} : { rttMs: Math.round(peer.rttMs * 100) / 100 }),
         ...(Number.isFinite(peer.lastHeardMs) ? { lastHeardMs: Math.round(peer.lastHeardMs) } : {}),
-        ...(peer.version === undefined ? {} : { version: peer.version }), ...(peer.protocol === undefined ? {} : { protocol: peer.protocol }),
+        ...(peer.versions ? { version: peer.versions.software, schema: peer.versions.schema } : {}), ...(peer.protocol === undefined ? {} : { protocol: peer.protocol }),
         ...(peer.clock ? { clock: { good: peer.clock.good, ...(peer.clock.offsetMs === undefined ? {} : { offsetMs: Math.round(peer.clock.offsetMs * 100) / 100 }) } } : {}),
       }
     }),

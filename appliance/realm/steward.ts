@@ -137,6 +137,9 @@ export class Steward {
 
   #listCame(from: string, message: unknown): void {
     const { membership, peers } = this.#options
+    const { op } = (message ?? {}) as { op?: unknown }
+    // The next version may have more to say.
+    if (typeof op === 'string' && op !== 'list') return
     if (!listValidator.check(message)) { this.#options.report({ severity: 'warning', name: 'list.refused', code: 'MALFORMED', message: `${from} sent no member list` }); return }
     try {
       const { changed, answer } = membership.adopt(message.list)

@@ -12,6 +12,7 @@ import { Consensus } from './consensus/index.ts'
 import type { Realm } from './index.ts'
 import { DeviceOwnership } from './ownership/index.ts'
 import { Reaper } from './ownership/reaper.ts'
+import { VersionRegister } from './upgrade/register.ts'
 import { RealmJournal, Work } from './work/index.ts'
 
 export interface TogetherOptions {
@@ -28,6 +29,7 @@ export class Together {
   readonly consensus: Consensus
   readonly journal: RealmJournal
   readonly ownership: DeviceOwnership
+  readonly versions: VersionRegister
   readonly #o: TogetherOptions
   readonly #reaper: Reaper
   #dispatcher: Dispatcher | undefined
@@ -40,7 +42,9 @@ export class Together {
     this.#o = options
     const consensus = this.consensus = new Consensus({ membership, peers, config: config.realmMode, host: config.peers.host, clock, hub })
     realm.useLeader(() => consensus.leader)
+    this.versions = new VersionRegister({ realm: membership.realm, node, own: realm.versions, clock, etcd: () => ({ endpoints: consensus.endpoints, tls: consensus.tls }), members: () => membership.list.members.map((member) => member.node) })
     const journal = this.journal = new RealmJournal({
+      admit: () => this.versions.enter(),
       local, clock, startWaitMs: config.realmMode.startWaitMs, onEvent: (event) => hub.system(event),
       make: (onEvent) => new EtcdJournal({
         etcd: { endpoints: consensus.endpoints, tls: consensus.tls }, realm: membership.realm, node, clock, onEvent,

@@ -1,4 +1,10 @@
 /**
+ * Version of the records of the shared journal. A node reads those of the version before and of the one after: a field
+ * that it does not know is let through, a key that it does not know is passed over.
+ */
+export const JOURNAL_SCHEMA = 1
+
+/**
  * Where the journal keeps what in etcd. What belongs to one intent and changes lies in keys of its own, so that a claim
  * or a final state does not write the envelope again, and can be guarded by what it depends on.
  */

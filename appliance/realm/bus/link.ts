@@ -18,11 +18,13 @@ const Hi = Type.Object({
   session: Type.String({ ...Id, description: 'Of this start of the broker there' }),
   answers: Type.Boolean(),
   timeUs: Count,
-  addresses: Type.Array(NodeAddress, { maxItems: 32 }),
+  addresses: Type.Array(Type.Unknown(), { maxItems: 32 }),
   got: Type.Optional(Type.Object({ ...Position.properties }, { description: 'What it has of ours' })),
 })
 const Data = Type.Object({ op: Type.Literal('data'), stream: Id, seq: Type.Integer({ minimum: 1 }), items: Type.Array(Type.Unknown(), { maxItems: 10_000 }), who: Type.Array(Type.Unknown()) })
 const Got = Type.Object({ op: Type.Literal('got'), ...Position.properties, again: Type.Optional(Type.Boolean()) })
+/** As the next version may say it: with more in it, or of a kind that is not known here, which is passed over. */
+const addressValidator = validator(Type.Object({ ...NodeAddress.properties }))
 const hiValidator = validator(Hi), dataValidator = validator(Data), gotValidator = validator(Got)
 
 /** Messages of one node that our own subscribers have not all taken: beyond this we do not confirm, and it sends no more. */
@@ -109,7 +111,9 @@ export class BusLink {
       case 'hi': this.#takeHi(hiValidator.assert(message, 'MALFORMED', 'hi')); return
       case 'data': this.#takeData(message as { bytes?: unknown }); return
       case 'got': this.#takeGot(gotValidator.assert(message, 'MALFORMED', 'got')); return
-      default: throw new MtorError('MALFORMED', `${this.#o.node} says what is not understood`)
+      default:
+        // The next version may have more to say.
+        if (typeof (message as { op?: unknown } | null)?.op !== 'string') throw new MtorError('MALFORMED', `${this.#o.node} says what is not understood`)
     }
   }
 
@@ -118,7 +122,7 @@ export class BusLink {
     if (own === undefined) return
     const isSame = session === this.#session && own === this.#ownSession
     if (!answers) this.greet(true)
-    this.addresses = addresses
+    this.addresses = addresses.flatMap((one) => addressValidator.check(one) ? [{ kind: one.kind, host: one.host, port: one.port, tls: one.tls }] : [])
     this.#o.onMet(timeUs, session)
     if (!isSame) {
       // One of the two knows nothing of the other.

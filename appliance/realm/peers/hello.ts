@@ -17,6 +17,8 @@ export const Hello = Type.Object({
   node: NodeName,
   protocol: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
   version: Type.String({ maxLength: 64, pattern: '^[0-9A-Za-z.+-]+$' }),
+  schema: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Of the records of the shared journal; 1 where it is left out' })),
+  envelope: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'The v of messages of the bus; 1 where it is left out' })),
   role: Type.Enum(NODE_ROLES),
   instance: Type.String({ pattern: '^[0-9a-f]{16}$', description: 'Changes whenever the process is started' }),
   link: Type.String({ pattern: '^[0-9a-f]{16}$' }),

@@ -7,7 +7,8 @@ import type { Hub } from '../../contracts/hub.ts'
 import type { Membership } from '../membership.ts'
 import { dial } from './dial.ts'
 import { encodeFrame, joinMessage, splitMessage, type Frame } from './frames.ts'
-import { commonProtocol, PEER_PROTOCOL, type Hello } from './hello.ts'
+import { mismatch, OWN_NUMBERS, type Versions } from '../upgrade/versions.ts'
+import type { Hello } from './hello.ts'
 import { Link } from './link.ts'
 import { Listener } from './listener.ts'
 import type { Priority } from './outbox.ts'
@@ -37,7 +38,10 @@ export interface TlsPeersOptions {
   maxMessageBytes?: number
   /** Of each priority, for each node. */
   maxQueueBytes?: number
+  /** Of this node, where they are to be others than this release's: for tests. */
   protocol?: number
+  schema?: number
+  envelope?: number
   random?(): number
   /** Where a node is dialled, if not where the member list says. */
   addressOf?(node: string): { host: string; port: number } | undefined
@@ -61,7 +65,7 @@ export class TlsPeers implements Peers {
   #isTelling = false
 
   constructor(options: TlsPeersOptions) {
-    this.#options = { maxMessageBytes: 8 * 1024 * 1024, maxQueueBytes: 4 * 1024 * 1024, protocol: PEER_PROTOCOL, random: Math.random, ...options }
+    this.#options = { maxMessageBytes: 8 * 1024 * 1024, maxQueueBytes: 4 * 1024 * 1024, ...OWN_NUMBERS, random: Math.random, ...options }
     const { membership, host, port } = options
     this.self = membership.node
     this.#listener = new Listener({
@@ -70,6 +74,12 @@ export class TlsPeers implements Peers {
       onNewcomer: (socket) => options.onNewcomer(socket),
       onRefused: (address, error) => this.#report({ ...(error.code === 'NOT_A_MEMBER' ? { severity: 'warning', name: 'link.refused' } : { severity: 'debug', name: 'handshake.failed' }), code: error.code, message: error.message, data: { address } }),
     })
+  }
+
+  /** What it says of itself. */
+  get versions(): Versions {
+    const { version, protocol, schema, envelope } = this.#options
+    return { software: version, protocol, schema, envelope }
   }
 
   get port(): number { return this.#listener.port }
@@ -105,7 +115,7 @@ export class TlsPeers implements Peers {
       const { rttMs, offsetMs, peerClock } = link?.pulse ?? {}
       return {
         node, role, address: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
-        online: link !== undefined, version: peer?.version, instance: peer?.instance, lastHeardMs: peer?.lastHeardMs ?? Infinity,
+        online: link !== undefined, version: peer?.version, ...(peer?.versions ? { versions: peer.versions } : {}), instance: peer?.instance, lastHeardMs: peer?.lastHeardMs ?? Infinity,
         protocol: link?.hello ? Math.min(link.hello.protocol, this.#options.protocol) : undefined,
         ...(rttMs === undefined ? {} : { rttMs }),
         ...(peerClock === undefined ? {} : { clock: { ...peerClock, ...(offsetMs === undefined ? {} : { offsetMs }) } }),
@@ -216,17 +226,21 @@ export class TlsPeers implements Peers {
   }
 
   #hello(link: Link): Hello {
-    const { membership, protocol, version } = this.#options
+    const { membership, protocol, schema, envelope, version } = this.#options
     const lost = this.#peers.get(link.node)?.lost
-    return { t: 'hello', realm: membership.realm, node: this.self, protocol, version, role: membership.role, instance: this.instance, link: link.id, ...(lost === undefined ? {} : { lost }), list: membership.signed }
+    return { t: 'hello', realm: membership.realm, node: this.self, protocol, version, schema, envelope, role: membership.role, instance: this.instance, link: link.id, ...(lost === undefined ? {} : { lost }), list: membership.signed }
   }
 
   /** @throws MtorError NOT_A_MEMBER, VERSION_MISMATCH */
   #judge(link: Link, hello: Hello): void {
-    const { membership, protocol } = this.#options
+    const { membership } = this.#options
     if (hello.realm !== membership.realm) throw new MtorError('NOT_A_MEMBER', `${hello.node} is of realm ${hello.realm}`)
     if (hello.node !== link.node || hello.node === this.self) throw new MtorError('NOT_A_MEMBER', `it calls itself ${hello.node}, its certificate says ${link.node}`)
-    commonProtocol(protocol, hello.protocol, hello.node)
+    const theirs: Versions = { software: hello.version, protocol: hello.protocol, schema: hello.schema ?? 1, envelope: hello.envelope ?? 1 }
+    const peer = this.#peers.get(link.node)
+    if (peer) peer.versions = theirs
+    const why = mismatch(this.versions, theirs)
+    if (why !== undefined) throw new MtorError('VERSION_MISMATCH', `${hello.node} (${hello.version}) has ${why}`)
     membership.adopt(hello.list)
     const refusal = membership.refusal(link.node, link.serial)
     if (refusal) throw refusal

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../../contracts/clock.ts'
 import { MtorError, toMtorError } from '../../contracts/errors.ts'
 import type { SystemEventInput } from '../../contracts/events.ts'
+import type { Versions } from '../upgrade/versions.ts'
 import type { Link, Closing } from './link.ts'
 import type { Priority } from './outbox.ts'
 import { Answering, Asking } from './requests.ts'
@@ -41,6 +42,7 @@ export class Peer {
   lost: string | undefined
   offline: string | undefined = 'not yet reached'
   version: string | undefined
+  versions: Versions | undefined
   instance: string | undefined
   dropped = 0
 

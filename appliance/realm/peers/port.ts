@@ -1,4 +1,5 @@
 import type { NodeRole } from '../list.ts'
+import type { Versions } from '../upgrade/versions.ts'
 import type { RequestOptions } from './requests.ts'
 
 /** What is known of another node. */
@@ -11,6 +12,8 @@ export interface PeerInfo {
   address: string
   /** As it said when it was last linked. */
   version: string | undefined
+  /** Likewise, all that must fit; also of one that was refused because it does not. */
+  versions?: Versions
   /** Protocol that both ends of the link speak; undefined while offline. */
   protocol: number | undefined
   /** Changes whenever its process is started anew; undefined before it was first linked. */

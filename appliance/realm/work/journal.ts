@@ -12,12 +12,15 @@ export interface RealmJournalOptions {
   make(onEvent: (event: SystemEventInput) => void): EtcdJournal
   clock: Clock
   onEvent(event: SystemEventInput): void
+  /** Asked before each try whether this node may open the shared journal at all. @throws MtorError VERSION_MISMATCH, and what etcd throws */
+  admit?(): Promise<void>
   /** How long the start waits for a majority, ms. */
   startWaitMs: number
 }
 
 const AGAIN_MS = 500
 const LOST_SAY = 'I have lost the other nodes. I still answer, but I will not move anything.'
+const REFUSED_SAY = 'My software does not fit that of the other nodes. I will not move anything.'
 const BACK_SAY = 'The other nodes are back.'
 
 /**
@@ -32,6 +35,8 @@ export class RealmJournal implements Journal {
   /** Went to etcd, and nobody knows whether they got there: may be accepted nowhere else. */
   readonly #unknown = new Set<string>()
   #etcd: EtcdJournal | undefined
+  /** Why this node may not open the shared journal. */
+  #refusal: MtorError | undefined
   #running = false
   #lost = false
   #retry: Timer | undefined
@@ -61,7 +66,7 @@ export class RealmJournal implements Journal {
     for (const { envelope } of await this.#o.local.unfinished()) this.#local.add(envelope.id)
     const { clock, startWaitMs } = this.#o
     const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = clock.setTimeout(() => { this.#loses('no majority of the realm could be reached since the start'); resolve() }, startWaitMs)
+    const timer = clock.setTimeout(() => { if (this.#refusal) this.#lost = true; else this.#loses('no majority of the realm could be reached since the start'); resolve() }, startWaitMs)
     this.#try(() => { clock.clearTimeout(timer); resolve() })
     await promise
   }
@@ -128,6 +133,7 @@ export class RealmJournal implements Journal {
   stats(): Promise<JournalStats> { return (this.#etcd ?? this.#o.local).stats() }
 
   get #shared(): EtcdJournal {
+    if (this.#refusal) throw this.#refusal
     if (!this.#etcd) throw new MtorError('NO_QUORUM', 'no majority of the realm could be reached since the start')
     return this.#etcd
   }
@@ -138,13 +144,21 @@ export class RealmJournal implements Journal {
   #try(done: () => void) {
     const etcd = this.#o.make((event) => { this.#told(event) })
     this.#starting = (async () => {
-      try { await etcd.start() } catch (error) {
-        this.#o.onEvent({ severity: 'debug', component: 'journal', name: 'journal.not-yet', code: toMtorError(error).code, message: toMtorError(error).message })
+      try {
+        await this.#o.admit?.()
+        await etcd.start()
+      } catch (thrown) {
+        const error = toMtorError(thrown)
+        const isNew = error.code === 'VERSION_MISMATCH' && this.#refusal?.message !== error.message
+        if (error.code === 'VERSION_MISMATCH') this.#refusal = error
+        if (isNew) this.#o.onEvent({ severity: 'critical', component: 'journal', name: 'journal.refused', code: error.code, message: `this node does not work with its realm: ${error.message}`, data: error.data, say: REFUSED_SAY })
+        else this.#o.onEvent({ severity: 'debug', component: 'journal', name: 'journal.not-yet', code: error.code, message: error.message })
         if (this.#running) this.#retry = this.#o.clock.setTimeout(() => { this.#try(done) }, AGAIN_MS)
         return
       }
       if (!this.#running) { await etcd.stop(); return }
       this.#etcd = etcd
+      this.#refusal = undefined
       for (const listener of this.#onUp) await this.#follow(etcd, listener)
       if (this.#lost) this.#finds()
       done()
