@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { hashPassword } from '../../appliance/bus/index.ts'
 import { makeConfig } from '../../appliance/config/load.ts'
-import { MtorError } from '../../appliance/contracts/errors.ts'
+import { MtorError, toMtorError } from '../../appliance/contracts/errors.ts'
 import { createRealm, joinWith } from '../../appliance/realm/routes.ts'
 import type { RealmStatus } from '../../appliance/realm/status.ts'
 import { SimulatorProcess } from '../../drivers/rover/simulator/host.ts'
@@ -118,7 +118,7 @@ export class RealmNodes {
         if (receipt) { if (!receipt.accepted) return { accepted, durable, ...(receipt.code ? { code: receipt.code } : {}) }; accepted = true; durable = receipt.durable !== false }
         if (event && ['succeeded', 'failed', 'aborted', 'expired'].includes(event.state)) return { accepted, durable, state: event.state, ...(event.code ? { code: event.code } : {}) }
       }
-    } catch { /* The daemon is down, or went away. */ }
+    } catch (error) { return { accepted, durable, code: toMtorError(error).code } }
     return { accepted, durable }
   }
 
