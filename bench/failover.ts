@@ -55,6 +55,14 @@ const measure: Measure = {
     const killed: Failover[] = []; const paused: Failover[] = []; const handOvers: HandOver[] = []
     const kinds = [{ name: 'one node, SQLite', costs: new Map<number, Cost>() }, { name: 'realm of three, etcd', costs: new Map<number, Cost>() }] as const
     const memory: Row[] = []
+    const remember = (when: string) => {
+      for (const [name, { pid }] of bench.nodes) {
+        const etcd = etcdOf(pid!)
+        const [coreMB, etcdMB] = [rssMB(pid!), etcd === undefined ? 0 : rssMB(etcd)]
+        memory.push({ metric: `memory ${when}, ${name === 'w' ? 'witness' : `board ${name}`}: core + etcd (of it etcd ${Math.round(etcdMB)})`, value: Math.round(coreMB + etcdMB), unit: 'MB' })
+      }
+      memory.push({ metric: `memory ${when}, one node, SQLite: core`, value: Math.round(rssMB(single.pid!)), unit: 'MB' })
+    }
     try {
       progress('a realm of three starts')
       await Promise.all([bench.start(), single.start()])
@@ -67,6 +75,7 @@ const measure: Measure = {
       progress('planned hand-overs')
       for (let i = 0; i < (quick ? 6 : 30) && !signal.aborted; i++) { await move(); await pause(quick ? 50 : 200) }
 
+      remember('at rest')
       for (let turn = 0; turn < (quick ? 1 : 8) && !signal.aborted; turn++) {
         progress(`cost of an intent, turn ${turn + 1}`)
         for (const { name, costs } of turn % 2 ? kinds.toReversed() : kinds) for (const inFlight of [1, 64]) {
@@ -76,12 +85,7 @@ const measure: Measure = {
           await load(sum, isRealm ? bench.node(FULL[turn % 2]!) : single, isRealm ? nodes : [single], inFlight, quick ? 500 : 2_000)
         }
       }
-      for (const [name, { pid }] of bench.nodes) {
-        const etcd = etcdOf(pid!)
-        memory.push({ metric: `memory, ${name === 'w' ? 'witness' : `board ${name}`}: core + etcd`, value: Math.round(rssMB(pid!)) + Math.round(etcd === undefined ? 0 : rssMB(etcd)), unit: 'MB' })
-        if (etcd !== undefined) memory.push({ metric: '  of it etcd', value: Math.round(rssMB(etcd)), unit: 'MB' })
-      }
-      memory.push({ metric: 'memory, one node, SQLite: core', value: Math.round(rssMB(single.pid!)), unit: 'MB' })
+      remember('after the load')
       await single.stop()
 
       for (let i = 0; i < rounds && !signal.aborted; i++) {
