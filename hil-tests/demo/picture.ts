@@ -56,9 +56,16 @@ function lossLine({ loss }: Scene): Piece[] {
   return [`${loss.node} was ${loss.how}: ${loss.by} had the rover `, [`${seconds(loss.tookMs)} later`, 'bold']]
 }
 
+/** A stopped process votes on: its etcd is another one. */
+function troubleLine({ nodes, owner }: Scene): Piece[] {
+  const votes = nodes.filter(({ state }) => state === 'online' || state === 'stopped').length
+  if (votes <= nodes.length / 2) return ['            ', ['No majority: nothing new is accepted until a second node is back. Stop works.', 'red']]
+  if (owner === undefined && !nodes.some(({ role, state }) => role === 'full' && state === 'online')) return ['            ', ['No board is there to drive: what is asked for waits as long as it may. Stop works.', 'red']]
+  return []
+}
+
 /** The lines of the terminal, top to bottom. */
 export function picture(scene: Scene, width: number, colours: boolean): string[] {
-  const away = scene.nodes.filter(({ state }) => state !== 'online').length
   const rows: Piece[][] = [
     [['Two boards and a witness', 'bold'], ['   demo of a realm, all on this machine   ', 'dim'], `${Math.floor(scene.runS / 60)}:${String(Math.floor(scene.runS % 60)).padStart(2, '0')}`],
     [],
@@ -66,13 +73,13 @@ export function picture(scene: Scene, width: number, colours: boolean): string[]
     ...scene.nodes.map(({ name, role, state, backInS, leads, line: works, commands }): Piece[] => [
       [cell(name, 12), 'bold'], cell(role, 10),
       [cell(state === 'killed' && backInS !== undefined ? backInS > 0 ? `killed, back in ${Math.ceil(backInS)} s` : 'starts again' : state, 20), STATES[state]],
-      cell(leads ? 'leads' : state === 'online' ? 'votes' : '', 9), works === undefined ? cell('none', 9) : works ? [cell('works', 9), 'green'] : [cell('dead', 9), 'red'],
+      cell(leads ? 'leads' : state === 'online' || state === 'stopped' ? 'votes' : '', 9), works === undefined ? cell('none', 9) : works ? [cell('works', 9), 'green'] : [cell('dead', 9), 'red'],
       commands ? ['◀ drives the rover', 'invert'] : '',
     ]),
     [],
     ['Rover       ', ...roverLine(scene)],
     ['Last loss   ', ...lossLine(scene)],
-    away >= 2 ? ['            ', ['No majority: nothing new is carried out until a second node is back; stop works.', 'red']] : [],
+    troubleLine(scene),
     [['intent                carried out by        state       took     taken in at', 'dim']],
     ...Array.from({ length: INTENTS }, (_, i): Piece[] => {
       const one = scene.intents.at(-1 - i)

@@ -11,6 +11,8 @@ export const BOARDS = ['board-a', 'board-b'] as const
 export const WITNESS = 'witness'
 /** A killed node is started again after this, ms. */
 export const BACK_MS = 6_000
+/** One that answers and is not seen by the others for this long shows as silent. */
+const LINKED_MS = 15_000
 
 /** What was done to a node, for as long as it lasts. */
 export type Harm = { kind: 'killed'; backAtMs: number } | { kind: 'stopped' }
@@ -63,6 +65,7 @@ export class RealmDemo {
       if (this.#hasEnded) return
       this.watch.tell('is started again', node)
       await appliance.start()
+      for (const untilMs = clock.monoMs() + LINKED_MS; !this.#hasEnded && !this.watch.online(node) && clock.monoMs() < untilMs;) await new Promise((done) => setTimeout(done, 50))
       this.harmed.delete(node)
     })
     return node

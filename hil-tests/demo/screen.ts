@@ -15,7 +15,7 @@ export function sceneOf(demo: RealmDemo, startedMs: number): Scene {
     nodes: demo.names.map((name) => {
       const harm = harmed.get(name)
       // Right after the start of a node nobody has heard it yet.
-      const state = harm?.kind ?? (watch.online(name) && watch.answers(name) ? 'online' : nowMs - startedMs < FRESH_MS * 5 ? 'starting' : 'silent')
+      const state = harm?.kind ?? (watch.online(name) ? 'online' : nowMs - startedMs < FRESH_MS * 5 ? 'starting' : 'silent')
       return {
         name, role: name === WITNESS ? 'witness' : 'full', state, ...(harm?.kind === 'killed' ? { backInS: (harm.backAtMs - nowMs) / 1000 } : {}),
         leads: harm?.kind !== 'killed' && leader === name, line: name === WITNESS ? undefined : device?.lines.includes(name) === true, commands: device?.owner === name,

@@ -20,7 +20,7 @@ export async function runScript(demo: RealmDemo, print: (line: string) => void, 
     check(false, `${what}: not within ${PATIENCE_MS / 1000} s`)
     return false
   }
-  const whole = () => until('all three nodes are online and both lines work', () => demo.harmed.size === 0 && demo.names.every((name) => demo.watch.online(name) && demo.watch.answers(name)) && demo.watch.device?.lines.length === 2 && demo.watch.leader !== undefined)
+  const whole = () => until('all three nodes are online and both lines work', () => demo.harmed.size === 0 && demo.names.every((name) => demo.watch.online(name)) && demo.watch.device?.lines.length === 2 && demo.watch.leader !== undefined)
   const carriedOut = async (distanceM: number): Promise<IntentView | undefined> => {
     const id = await demo.drive(distanceM)
     if (id === undefined) return undefined

@@ -56,8 +56,11 @@ export class Watch {
   get device(): DeviceView | undefined { return this.#freshest()?.devices?.find(({ device }) => device === 'rover') }
   get leader(): string | undefined { return this.#freshest()?.realm?.leader }
   get rover(): RoverState | undefined { return this.#freshest()?.rover }
-  /** Whether the other living nodes see it. */
-  online(name: string): boolean { return [...this.#answers].some(([of, { realm }]) => of !== name && this.answers(of) && realm?.nodes.some(({ node, online }) => node === name && online === true)) }
+  /** It answers, and another that answers sees it, where there is one. */
+  online(name: string): boolean {
+    const others = [...this.#answers].filter(([of]) => of !== name && this.answers(of))
+    return this.answers(name) && (others.length === 0 || others.some(([, { realm }]) => realm?.nodes.some(({ node, online }) => node === name && online === true)))
+  }
 
   tell(text: string, node = ''): void {
     this.facts.push({ atMs: clock.monoMs(), node, text })
