@@ -166,9 +166,11 @@ export class RealmNodes {
     await appliance.start()
   }
 
+  /** Half lines, of a writer that was killed or a disk that was full, are no facts. */
   #keepFacts(name: string): void {
     const { factLog } = this.node(name)
-    for (const file of [`${factLog}.1`, factLog]) if (existsSync(file)) appendFileSync(this.factsOf(name), readFileSync(file))
+    const isWhole = (line: string) => { try { JSON.parse(line); return true } catch { return false } }
+    for (const file of [`${factLog}.1`, factLog]) if (existsSync(file)) appendFileSync(this.factsOf(name), readFileSync(file, 'utf8').split('\n').filter(isWhole).map((line) => `${line}\n`).join(''))
   }
 
   /** What the shared journal has, as etcd itself tells it. @throws MtorError NO_QUORUM when no member answers */
@@ -223,7 +225,7 @@ export class RealmNodes {
   /** Each node's own journal, of when it stood alone. */
   ownJournals(): string[] { return this.#kept('', /^journal\.sqlite$/) }
   /** What each node has archived of the shared journal. */
-  archives(): string[] { return this.#kept('realm-archive', /^(?!index\.).*\d\.sqlite$/) }
+  archives(): string[] { return this.#kept('realm-archive', /\.archive-\d+\.sqlite$/) }
 }
 
 async function within<T>(work: Promise<T>, ms: number): Promise<T> {
