@@ -143,7 +143,7 @@ async function main(config: Config): Promise<void> {
   })
   await handlers.start()
   parts.add('handlers', () => handlers.stop())
-  const minds = thinking = new Thinking({ config, hub, clock, values: journal, speech: host })
+  const minds = thinking = new Thinking({ config, hub, clock, values: journal, speech: host, ...(realm ? { peers: realm.peers } : {}) })
   await part('models and eyes', () => minds.start(), () => minds.stop())
   const skills = makeSkills({
     clock, node: config.node, now: () => hub.now(), stateDir: config.stateDir, values: journal,
@@ -192,6 +192,7 @@ async function main(config: Config): Promise<void> {
   handlers.onChange(tellCatalogue)
   tellCatalogue()
   minds.publish((provider) => bus.publish(topics.inferenceProvider(provider.model), provider, { retain: true }))
+  minds.workers?.publish((kind, told) => bus.publish(kind === 'offer' ? topics.workerOffer(told.node) : topics.workerHealth(told.node), told, { retain: true }))
   if (dialects.active) await part('dialects', () => dialects.start(), () => dialects.stop())
   const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), ...(oneBus ? { peers: oneBus.stats() } : {}), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, ...(realm ? { realm: () => ({ role: realm.role, protocol: PEER_PROTOCOL }) } : {}), publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => minds.summary() })
   status.start()
