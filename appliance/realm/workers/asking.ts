@@ -16,6 +16,7 @@ const MANIFEST_MS = 5_000
 const PROBE_MS = 10_000
 /** Only who had this many times what was to be expected is to blame for a deadline. */
 const FAIR = 2
+const BLAMELESS = new Set(['TOO_LARGE', 'NO_MAJORITY', 'MODEL_INVALID'])
 /** Left for the answer of a node that gives up by its deadline to arrive. */
 const LEAST_MS = 1
 
@@ -142,8 +143,8 @@ export class Asking {
 
   #judge(candidate: Candidate, error: MtorError, givenMs: number): void {
     const { track, node, offered } = candidate
-    // A request that is wrong, and what fits on no link, say nothing of the node.
-    if (isAnswer(error) || error.code === 'TOO_LARGE' || error.code === 'NO_MAJORITY') return
+    // A request that is wrong, and what fits on no link, say nothing of the node; of a model that does not fit it its health tells.
+    if (isAnswer(error) || BLAMELESS.has(error.code)) return
     if (error.code === 'BUSY') { this.#o.others.full(track); return }
     if (error.code === 'DEADLINE' && givenMs < FAIR * Math.max(candidate.expectedMs, candidate.p95Ms ?? 0)) return
     this.blame(candidate, error, `${node} failed at ${offered.model}`)

@@ -33,6 +33,17 @@ test('requests that are none are refused, and the node goes on', async (t) => {
   t.is((await w!.say('say fine')).output.text, 'fine')
 })
 
+test('a node of the next version may say more than this one knows', async (t) => {
+  const { a, w } = await realmOf(t, { a: {}, w: witness })
+  await a!.inference.stop()
+  const { payload } = a!.said.findLast(({ kind }) => kind === 'offer')!
+  const offer = payload as WorkerOffer
+  a!.peers.send('w', CHANNEL, { op: 'offer', more: 1, health: { ...a!.health(), more: 1 }, offer: { ...offer, more: 1, models: offer.models.map((model) => ({ ...model, more: 1, provider: 'quantum' })) } })
+  t.teardown(a!.peers.serve(CHANNEL, async () => ({ more: 1, output: { text: 'known', lines: [] }, version: '1', provider: 'quantum', queuedMs: 0, runMs: 1, attempts: 1, proof: { index: 0, digest: 'd'.repeat(64), more: 1 } })))
+  t.is((await w!.say('say x')).provider, 'quantum')
+  t.is(w!.named('offer.malformed').length, 0)
+})
+
 test('a node serves only so many at a time; the rest hear that it is busy, and it is not taken for broken', async (t) => {
   const { a, w } = await realmOf(t, { a: {}, w: witness })
   const all = await Promise.allSettled(Array.from({ length: MOST_SERVED + 3 }, () => w!.say('sleep 40 done')))

@@ -1,7 +1,10 @@
-import Type, { type Static } from 'typebox'
+import Type, { type Static, type TSchema } from 'typebox'
 import { WorkerHealth, WorkerOffer } from '../../contracts/telemetry.ts'
 import { validator } from '../../contracts/validate.ts'
 import { TASK_NAMES } from '../../inference/port.ts'
+
+/** Nodes of the next version may say more than this one knows: what is unknown is not looked at. */
+const lenient = <T extends TSchema>(schema: T): T => JSON.parse(JSON.stringify(schema, (key, value: unknown) => key === 'additionalProperties' && value === false ? undefined : value)) as T
 
 /** The channel of the links that inference goes over; everything else goes before it. */
 export const CHANNEL = 'inference'
@@ -37,7 +40,7 @@ export const WorkerRequest = Type.Union([
   Type.Object({ op: Type.Literal('manifest'), ...Common }, { additionalProperties: false }),
 ])
 export type WorkerRequest = Static<typeof WorkerRequest>
-export const requestValidator = validator(WorkerRequest)
+export const requestValidator = validator(lenient(WorkerRequest))
 
 /** An answer; files and tensors of it are in the bytes of the message. */
 export const WorkerReply = Type.Object({
@@ -51,7 +54,7 @@ export const WorkerReply = Type.Object({
   bytes: Type.Optional(Type.Unknown()),
 }, { additionalProperties: false })
 export type WorkerReply = Static<typeof WorkerReply>
-export const replyValidator = validator(WorkerReply)
+export const replyValidator = validator(lenient(WorkerReply))
 
 /** offer: told to all others whenever something has changed, and every few seconds; ask: by one that has just started. */
 export const Notice = Type.Union([
@@ -60,4 +63,4 @@ export const Notice = Type.Union([
 ])
 export type Notice = Static<typeof Notice>
 export type Offer = Extract<Notice, { op: 'offer' }>
-export const noticeValidator = validator(Notice)
+export const noticeValidator = validator(lenient(Notice))

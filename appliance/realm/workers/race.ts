@@ -29,7 +29,7 @@ const HEDGE_SHARE = 1 / 3
 const MOST_HEDGE_SHARE = 1 / 2
 
 /** What is wrong with the request itself is an answer, wherever it comes from. POISON above all: elsewhere it would cost further workers. */
-const ANSWERS = new Set(['IMAGE_INVALID', 'AUDIO_INVALID', 'INVALID_SLOTS', 'USAGE', 'POISON', 'MODEL_INVALID', 'CANCELLED', 'UNAUTHORISED'])
+const ANSWERS = new Set(['IMAGE_INVALID', 'AUDIO_INVALID', 'INVALID_SLOTS', 'USAGE', 'POISON', 'CANCELLED', 'UNAUTHORISED'])
 export const isAnswer = (error: MtorError): boolean => ANSWERS.has(error.code)
 
 /** The first right answer; whoever else is still at it is cancelled. @throws MtorError what the last said, DEADLINE, CANCELLED */

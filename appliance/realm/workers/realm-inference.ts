@@ -96,7 +96,7 @@ export class RealmInference implements Inference {
   async run<T extends TaskName>(task: T, model: string, input: Tasks[T]['input'], options: RunOptions): Promise<Answer<T>> {
     const votes = Math.min(MOST_VOTES, Math.max(1, Math.floor(options.vote ?? this.#o.votesOf?.(model) ?? 1)))
     const local = this.#local.model(model)
-    const candidates = this.#candidates(model)
+    const candidates = this.#candidates(model).filter(({ offered }) => offered.task === task)
     // As in a realm of one node.
     if (candidates.length === 0) return { ...await this.#local.run(task, model, input, { ...options, vote: votes }), node: this.#o.peers.self }
     const fields = input as Record<string, unknown>
