@@ -97,7 +97,8 @@ async function main(config: Config): Promise<void> {
   let thinking: Thinking | undefined
   const sequenceNames = Object.keys(config.sequences)
   const heard = (message: FromSpeech) => conversation?.onSpeech(message)
-  const ear = realm && new RealmEar({ peers: realm.peers, clock, hub, pass: heard, forget: () => host?.forget() })
+  let isStop = (_text: string) => false
+  const ear = realm && new RealmEar({ peers: realm.peers, clock, hub, pass: heard, forget: () => host?.forget(), isStop: (text) => isStop(text) })
   ear?.start()
   parts.add('one ear', () => ear?.stop())
   const host: SpeechHost | undefined = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, models: { modelsDir: config.inference.modelsDir, ...(config.inference.copyDir === undefined ? {} : { copyDir: config.inference.copyDir }) }, clock, hub, onMessage: (message) => ear ? ear.hear(message) : heard(message), onExpectAnswer: (forMs) => ear?.keep(forMs), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false) }) : undefined
@@ -135,6 +136,7 @@ async function main(config: Config): Promise<void> {
   await part('emergency stop', () => stopSocket.start(), () => stopSocket.stop())
 
   const understander = await part('sentence templates', () => Understander.load({ directories: config.understand.directories, sequences: sequenceNames, cacheDirectory: join(config.stateDir, 'cache') }), (loaded) => loaded.stop())
+  isStop = (text) => understander.match(text).type === 'stop'
   const topics = topicsOf(config.realm)
   const handlers = new Handlers({
     hub, clock, topics, values: journal, publish: (topic, payload, options) => bus.publish(topic, payload, options), isVacant: isNotFitted,

@@ -69,6 +69,8 @@ interface Utterance {
   is: 'open' | 'command' | 'other'
   spotFrom: number
   wakeMs?: number
+  /** Another node answers it. */
+  isForgotten?: true
   /** Where the wake word ended, if it is in this utterance. */
   wakeEnd?: number
   wakeFrames: number
@@ -193,15 +195,12 @@ export class SpeechPipeline {
     })
   }
 
-  /** What is being said after the wake word is for another node: it is no command, and none is waited for. */
+  /** What is being said after the wake word is for another node: of that only a sentence of the grammar is told, for it may be a stop, and nothing more is waited for. */
   forget(): void {
     void this.#inTurn(async () => {
       const u = this.#utterance
-      if (u?.is === 'command' && (u.wakeMs !== undefined || this.#woken !== undefined)) {
-        this.#command.reset()
-        if (u.openRunning) (await this.#open()).reset()
-        Object.assign(u, { is: 'other', openRunning: false })
-      }
+      const wakeMs = u?.wakeMs ?? this.#woken
+      if (u?.is === 'command' && wakeMs !== undefined) Object.assign(u, { wakeMs, isForgotten: true })
       if (this.#woken !== undefined) this.#answerUntilMs = -Infinity
       this.#woken = undefined
     })
@@ -508,6 +507,7 @@ export class SpeechPipeline {
     const spoken = readings.find(({ accepted }) => accepted) ?? readings[0]!
     let heard: Heard = { text: spoken.text, how: spoken.accepted ? 'command' : 'rejected', confidence: spoken.confidence }
     if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, said) ?? heard
+    if (u.isForgotten && heard.how !== 'command') return this.#drop()
     // A wake word with nothing behind it, or a sound that is no word.
     if (heard.text === '' && (said.length === 0 || u.speechEnd - speechFrom < 0.3 * SAMPLE_RATE_HZ)) {
       if (u.wakeMs !== undefined) {
