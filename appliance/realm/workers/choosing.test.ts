@@ -84,3 +84,8 @@ test('a model of the same name that is another is not used', async (t) => {
   t.is((await a!.say('say it')).node, 'a')
   await first
 })
+
+test('a node without the model takes it in the version that is offered, though its own appliance came with another', async (t) => {
+  const { w } = await realmOf(t, { a: { manifest: { version: '2' } }, w: { role: 'witness', hasModel: false } })
+  t.like(await w!.say('say newer'), { node: 'a', version: '2', output: { text: 'newer' } })
+})

@@ -52,6 +52,8 @@ export class Local {
   manifest(model: string): Manifest | undefined { return this.#manifests.find(({ name }) => name === model) }
   manifests(): Manifest[] { return this.#manifests.filter(({ name }) => this.#here.has(name)) }
 
+  isHere(model: string): boolean { return this.#here.has(model) }
+
   /** Undefined where its files are not here. */
   model(name: string): LocalModel | undefined {
     const manifest = this.manifest(name)

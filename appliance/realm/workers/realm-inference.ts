@@ -136,9 +136,13 @@ export class RealmInference implements Inference {
   /** In short, for the state of the box. */
   summary(): Record<string, unknown> { return { ...this.#news.summary(), serving: this.#serving.running, served: this.#serving.answered } }
 
+  /** A model that is here is only ever taken to be the same elsewhere; one that is not may be of another version than this appliance came with. */
   #candidates(model: string): Candidate[] {
     const own = this.#local.manifest(model)
-    return this.#others.candidates(model, own ? identityOf(own) : this.#others.identityOf(model))
+    const same = own ? this.#others.candidates(model, identityOf(own)) : []
+    if (same.length > 0 || this.#local.isHere(model)) return same
+    const identity = this.#others.identityOf(model)
+    return identity === undefined ? [] : this.#others.candidates(model, identity)
   }
 
   /** One answer: here where that goes at once, else the quickest first. */

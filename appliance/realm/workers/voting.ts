@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../../contracts/clock.ts'
 import { MtorError, toMtorError } from '../../contracts/errors.ts'
 import type { Answer, TaskName } from '../../inference/port.ts'
 import { tally } from '../../inference/supervisor/vote.ts'
-import { isAnswer, type Place } from './race.ts'
+import type { Place } from './race.ts'
 
 /** When a majority is there, the others have as long again as it took, and at least this, to say otherwise. */
 const LEAST_GRACE_MS = 50
@@ -24,7 +24,7 @@ export interface Polled { winner: Ballot; agreed: number; dissenters: string[]; 
 
 /**
  * Answers of different nodes to one input, compared by the task's own equality: more than half of all that were asked must say
- * the same. @throws MtorError NO_MAJORITY; what is wrong with the input; DEADLINE, CANCELLED; where nobody answered, what the last said
+ * the same. @throws MtorError NO_MAJORITY; DEADLINE, CANCELLED; where nobody answered, what the last said
  */
 export function poll({ task, model, input, places, asked, clock, deadlineMs, signal }: PollOptions): Promise<Polled> {
   const open = Promise.withResolvers<Polled>()
@@ -68,9 +68,9 @@ export function poll({ task, model, input, places, asked, clock, deadlineMs, sig
     place.run(controller.signal, deadlineMs).then((answer) => { out--; cast.push({ place, answer, worker: place.name, output: answer.output }); counted() }, (thrown: unknown) => {
       out--
       if (isSettled) return
+      // Also what one says of the input is a vote lost: it may be the one that is broken.
       last = toMtorError(thrown)
-      if (isAnswer(last)) settle(() => open.reject(last))
-      else counted()
+      counted()
     })
   }
   return open.promise
