@@ -20,7 +20,7 @@ import { isBetter, meritOf } from './messages.ts'
 
 const run = promisify(execFile)
 /** With less between the two wakes than this, the claim of the later one is there long before the other decides. */
-const TOGETHER_MS = 30
+const TOGETHER_MS = 45
 
 /** A node with ears and mouth in a real speech process, a real conversation and journal; what it is asked for is only noted. */
 async function box(t: ExecutionContext, node: TestNode) {
@@ -60,7 +60,10 @@ test.serial('two boxes hear the same sentence, one louder: one of them answers a
   await run('sox', [loud, soft, 'vol', '-9dB'])
 
   let together = 0
-  for (const files of [[loud, soft], [soft, loud], [loud, loud]] as const) {
+  const kinds = [[loud, soft], [soft, loud], [loud, loud]] as const
+  // On a busy machine the two may begin to play too far apart: then once more.
+  for (let round = 0; round < kinds.length || (together === 0 && round < 12); round++) {
+    const files = kinds[round % kinds.length]!
     for (const one of boxes) { one.events.length = one.earcons.length = one.done.length = one.heard.length = 0 }
     await Promise.all(boxes.map(({ host }, i) => host.listen(files[i]!)))
     await becomes('both have decided', () => boxes.every((one) => one.named('ear.mine').length + one.named('ear.elsewhere').length === 1))
@@ -72,13 +75,13 @@ test.serial('two boxes hear the same sentence, one louder: one of them answers a
     if (files[0] !== files[1]) t.is(first!.levelDb > second!.levelDb, files[0] === loud)
     const apartMs = Math.abs(first!.atMs - second!.atMs)
     if (apartMs < TOGETHER_MS) {
-      together++
+      if (files[0] !== files[1]) together++
       t.is(winner.node, isBetter({ node: 'a', merit: meritOf(first!) }, { node: 'b', merit: meritOf(second!) }) ? 'a' : 'b')
     }
     const { waitedMs, sinceWakeMs } = winner.named('ear.mine')[0]!.data as { waitedMs: number; sinceWakeMs: number }
     t.log(`${first!.levelDb.toFixed(1)} dB at a, ${second!.levelDb.toFixed(1)} dB at b, wakes ${apartMs.toFixed(1)} ms apart: ${winner.node} after ${waitedMs.toFixed(1)} ms, ${sinceWakeMs.toFixed(1)} ms after its wake; the other knew after ${(loser.named('ear.elsewhere')[0]!.data as { waitedMs: number }).waitedMs.toFixed(1)} ms`)
   }
-  t.log(`${together} of 3 times the wakes were less than ${TOGETHER_MS} ms apart`)
+  t.true(together > 0, `the louder one answers where the wakes are less than ${TOGETHER_MS} ms apart`)
 
   for (const one of boxes) one.events.length = one.heard.length = 0
   await Promise.all(boxes.map(({ host }) => host.listen(stop)))
