@@ -102,7 +102,8 @@ async function main(config: Config): Promise<void> {
   let thinking: Thinking | undefined
   const sequenceNames = Object.keys(config.sequences)
   const heard = (message: FromSpeech) => conversation?.onSpeech(message)
-  const ear = realm && new RealmEar({ peers: realm.peers, clock, hub, pass: heard, forget: () => host?.forget() })
+  let isStop = (_text: string) => false
+  const ear = realm && new RealmEar({ peers: realm.peers, clock, hub, pass: heard, forget: () => host?.forget(), isStop: (text) => isStop(text) })
   ear?.start()
   parts.add('one ear', () => ear?.stop())
   const host: SpeechHost | undefined = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, models: { modelsDir: config.inference.modelsDir, ...(config.inference.copyDir === undefined ? {} : { copyDir: config.inference.copyDir }) }, clock, hub, onMessage: (message) => ear ? ear.hear(message) : heard(message), onExpectAnswer: (forMs) => ear?.keep(forMs), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false),
@@ -142,6 +143,7 @@ async function main(config: Config): Promise<void> {
   await part('emergency stop', () => stopSocket.start(), () => stopSocket.stop())
 
   const understander = await part('sentence templates', () => Understander.load({ directories: config.understand.directories, sequences: sequenceNames, cacheDirectory: join(config.stateDir, 'cache') }), (loaded) => loaded.stop())
+  isStop = (text) => understander.match(text).type === 'stop'
   const topics = topicsOf(config.realm)
   const handlers = new Handlers({
     hub, clock, topics, values: journal, publish: (topic, payload, options) => bus.publish(topic, payload, options), isVacant: isNotFitted,
@@ -156,7 +158,7 @@ async function main(config: Config): Promise<void> {
     probe: async (nonce, timeoutMs) => { if ((await handlers.probe(PROBE_TYPE, { nonce }, timeoutMs)).data?.nonce !== nonce) throw new MtorError('FLOW_INVALID', 'the probe flow answered something else') },
   }) : undefined
   if (flows) await part('store of flows', () => flows.open())
-  const minds = thinking = new Thinking({ config, hub, clock, values: journal, speech: host })
+  const minds = thinking = new Thinking({ config, hub, clock, values: journal, speech: host, ...(realm ? { peers: realm.peers } : {}) })
   await part('models and eyes', () => minds.start(), () => minds.stop())
   const skills = makeSkills({
     clock, node: config.node, now: () => hub.now(), stateDir: config.stateDir, values: journal,
@@ -179,7 +181,7 @@ async function main(config: Config): Promise<void> {
   const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, handlers, drivers, epochOf: (device) => devices.epochOf(device), renewEpoch: (device) => devices.takeCommand(device), concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs, ...(together ? { isOurs: (job) => together.work.isOurs(job), onLeft: (job) => together.work.left(job) } : {}) })
   stop.afterwards((reason) => { dispatcher.abortActuations(reason); together?.work.abortActuations(reason) })
   const admission = new Admission({ clock, guard, here: () => ({ node: hub.node, boot: hub.boot }), replayed: async (envelope) => await journal.get(envelope.id) !== undefined })
-  const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished, ...(together ? { elsewhere: { takes: (envelope) => together.work.takes(envelope), watch: (envelope, expiresMonoMs) => together.work.watch(envelope, expiresMonoMs), cancel: (id, reason) => together.work.cancel(id, reason) }, serveUnjournalled: true } : {}) })
+  const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished, ...(together ? { elsewhere: together.elsewhere, serveUnjournalled: true } : {}) })
   // A box that is silent, by configuration, tells its questions as events and is answered by what is typed.
   const speaks = host !== undefined && config.speech.speak.engine !== 'none' && config.speech.speak.device !== 'none'
   const asking: Asking = new Asking({ clock, hub, mouth: { speaks, say: (text) => conversation!.speak(text), listen: (forMs, form) => host?.expectAnswer(forMs, form), free: () => dialogue.closed('voice') } })
@@ -209,11 +211,12 @@ async function main(config: Config): Promise<void> {
   handlers.onChange(tellCatalogue)
   tellCatalogue()
   minds.publish((provider) => bus.publish(topics.inferenceProvider(provider.model), provider, { retain: true }))
+  minds.workers?.publish((kind, told) => bus.publish(kind === 'offer' ? topics.workerOffer(told.node) : topics.workerHealth(told.node), told, { retain: true }))
   if (dialects.active) await part('dialects', () => dialects.start(), () => dialects.stop())
   const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), ...(oneBus ? { peers: oneBus.stats() } : {}), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, ...(realm ? { realm: () => { const { protocol, schema, envelope } = realm.versions; return { role: realm.role, protocol, schema, envelope } } } : {}), publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => ({ ...minds.summary(), flows: flows?.status() ?? { state: 'off' } }) })
   status.start()
   parts.add('status', () => status.stop())
-  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...realmRoutes({ realm, stateDir: config.stateDir, node: config.node, version, config: config.peers }), ...upgradeRoutes({ realm, together }), ...deviceRoutes({ node: config.node, ownership: together?.ownership, own: () => drivers.map(({ id, kind, connected }) => ({ id, kind, connected, epoch: devices.epochOf(id) })) }), ...flowRoutes(flows, () => handlers.declared().flatMap(({ client, intent }) => client.startsWith(`flows-${config.node}`) ? [] : [intent.type])), ...inferenceRoutes({ inference: minds.inference, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), types: () => understander.types(), handlers, ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
+  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...realmRoutes({ realm, stateDir: config.stateDir, node: config.node, version, config: config.peers }), ...upgradeRoutes({ realm, together }), ...deviceRoutes({ node: config.node, ownership: together?.ownership, own: () => drivers.map(({ id, kind, connected }) => ({ id, kind, connected, epoch: devices.epochOf(id) })) }), ...flowRoutes(flows, () => handlers.declared().flatMap(({ client, intent }) => client.startsWith(`flows-${config.node}`) ? [] : [intent.type])), ...inferenceRoutes({ inference: minds.inference, anywhere: minds.workers, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), types: () => understander.types(), handlers, ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
   await part('control socket', () => control.start(), () => control.stop())
   parts.add('new requests', () => service.close())
 

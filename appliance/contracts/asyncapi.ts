@@ -5,7 +5,7 @@ import { IntentEvent, SEVERITIES, SystemEvent } from './events.ts'
 import { Claim, Grant, HandlerOffer, HandlerReceipt, RealmCatalogue, Task, Work } from './handlers.ts'
 import { INTENTS, ROLES, type IntentDefinition } from './intents.ts'
 import { RealmNodes } from './realm.ts'
-import { ModelProvider, NodeState, NodeTelemetry, RoverState } from './telemetry.ts'
+import { ModelProvider, NodeState, NodeTelemetry, RoverState, WorkerHealth, WorkerOffer } from './telemetry.ts'
 import { topicsOf } from './topics.ts'
 
 /** Who may do what on one topic, relative to mtor/1/<realm>; "role:own" where only the client's own name fits the first +. */
@@ -13,7 +13,6 @@ export interface TopicRights { topic: string; publish: readonly string[]; subscr
 
 interface Channel { address: string; summary: string; message: string; qos: 0 | 1; retain?: boolean; parameters: Record<string, string> }
 
-const Anything = Type.Object({}, { additionalProperties: true })
 const DeviceRequest = Type.Object({}, { additionalProperties: true, description: '{ command, args }: becomes the intent device.command, with all its checks; the answer is on the receipt topic of the client' })
 const StopRequest = Type.Object({}, { additionalProperties: true, description: 'The payload is not looked at: any stops, an empty one too' })
 
@@ -38,14 +37,14 @@ const CHANNELS: Record<string, Channel> = {
   systemEvent: { address: at.event('{severity}' as 'info', '{component}'), summary: 'What happened to the appliance itself', message: 'SystemEvent', qos: 0, parameters: { severity: `One of ${SEVERITIES.join(', ')}`, component: 'Which part' } },
   deviceState: { address: at.deviceState('{device}'), summary: 'State of a device; a value that could not be read is absent', message: 'DeviceState', qos: 0, parameters: { device: DEVICE } },
   deviceCommand: { address: at.deviceCommand('{device}'), summary: 'A request to the appliance, never seen by the device as it is', message: 'DeviceRequest', qos: 1, parameters: { device: DEVICE } },
-  workerOffer: { address: at.workerOffer('{worker}'), summary: 'What a worker can do', message: 'Anything', qos: 1, parameters: { worker: WORKER } },
-  workerHealth: { address: at.workerHealth('{worker}'), summary: 'How a worker is', message: 'Anything', qos: 0, parameters: { worker: WORKER } },
+  workerOffer: { address: at.workerOffer('{worker}'), summary: 'What a worker can do, such as the models a node of the realm runs for the others, retained', message: 'WorkerOffer', qos: 1, retain: true, parameters: { worker: WORKER } },
+  workerHealth: { address: at.workerHealth('{worker}'), summary: 'How a worker is, with a score from 0 to 100, retained', message: 'WorkerHealth', qos: 0, retain: true, parameters: { worker: WORKER } },
   inferenceProvider: { address: at.inferenceProvider('{model}'), summary: 'Which execution provider runs a model, as proven, retained', message: 'ModelProvider', qos: 0, retain: true, parameters: { model: 'Name of the model' } },
   realmNodes: { address: at.realmNodes, summary: 'The nodes of the realm and where to connect to them, as the node sees it that says so, retained', message: 'RealmNodes', qos: 1, retain: true, parameters: {} },
   stop: { address: at.stop, summary: 'Emergency stop: acted on before anything else, not queued, not journalled first', message: 'StopRequest', qos: 0, parameters: {} },
 }
 
-const MESSAGES: Record<string, TSchema> = { Envelope, Receipt, IntentEvent, Task, Claim, Grant, Work, HandlerOffer, HandlerReceipt, RealmCatalogue, SystemEvent, NodeState, NodeTelemetry, DeviceState: RoverState, ModelProvider, RealmNodes, DeviceRequest, StopRequest, Anything }
+const MESSAGES: Record<string, TSchema> = { Envelope, Receipt, IntentEvent, Task, Claim, Grant, Work, HandlerOffer, HandlerReceipt, RealmCatalogue, SystemEvent, NodeState, NodeTelemetry, DeviceState: RoverState, ModelProvider, WorkerOffer, WorkerHealth, RealmNodes, DeviceRequest, StopRequest }
 
 /** `mtor/1/{realm}/node/{node}/state` as the table of rights writes it: `node/+/state`. */
 const relative = (address: string) => address.slice(`${at.root}/`.length).replaceAll(/\{\w+\}/g, '+')

@@ -62,3 +62,47 @@ export const ModelProvider = Type.Object({
   nodeCounts: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), { description: 'Nodes of the graph by the provider that ran them' }),
 }, { additionalProperties: false })
 export type ModelProvider = Static<typeof ModelProvider>
+
+const Score = Type.Number({ minimum: 0, maximum: 100, description: '0: it answers nothing now; 100: proven, idle, no recent fault' })
+const Quantiles = { p50Ms: Type.Optional(Type.Number({ minimum: 0 })), p95Ms: Type.Optional(Type.Number({ minimum: 0 })) }
+const ModelName = Type.String({ minLength: 1, maxLength: 64 })
+
+/** Retained on worker/<node>/offer: the models that a node runs for the others of its realm. */
+export const WorkerOffer = Type.Object({
+  v: Type.Literal(PROTOCOL_VERSION),
+  at: Instant,
+  node: NodeName,
+  models: Type.Array(Type.Object({
+    model: ModelName,
+    version: Type.String({ maxLength: 64 }),
+    task: Type.String({ maxLength: 32 }),
+    identity: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256 over task, version, files, options and known answers: equal where two nodes have the same model' }),
+    provider: Type.Optional(Type.String({ maxLength: 64, description: 'tensorrt, cuda, webgpu, cpu, wasm; once it is loaded' })),
+    proven: Type.Boolean({ description: 'Loaded, and its known answers came out right' }),
+    memoryMB: Type.Integer({ minimum: 0, description: 'What a worker needs with it loaded' }),
+  }, { additionalProperties: false }), { maxItems: 256 }),
+}, { additionalProperties: false })
+export type WorkerOffer = Static<typeof WorkerOffer>
+
+/** Retained on worker/<node>/health: how a node that offers models is, as it finds itself, or as another finds it that has lost it. */
+export const WorkerHealth = Type.Object({
+  v: Type.Literal(PROTOCOL_VERSION),
+  at: Instant,
+  node: NodeName,
+  by: Type.Optional(Type.String({ ...NodeName, description: 'Who says so, where it is not the node itself' })),
+  score: Score,
+  why: Type.Optional(Type.String({ maxLength: 200, description: 'What takes most of the score' })),
+  load1: Type.Optional(Type.Number({ minimum: 0, description: 'Load average of one minute, by cores' })),
+  workers: Type.Optional(Type.Integer({ minimum: 0, description: 'Worker processes' })),
+  rssBytes: Type.Optional(Type.Integer({ minimum: 0, description: 'Memory of its worker processes' })),
+  availableBytes: Type.Optional(Type.Integer({ minimum: 0, description: 'Memory that is to be had on the board' })),
+  models: Type.Array(Type.Object({
+    model: ModelName,
+    score: Score,
+    queue: Type.Integer({ minimum: 0, description: 'Requests that run or wait where it runs' }),
+    ...Quantiles,
+    fault: Type.Optional(Type.String({ maxLength: 200, description: 'The last fault, of the last minute' })),
+  }, { additionalProperties: false }), { maxItems: 256 }),
+  avoids: Type.Array(Type.Object({ node: NodeName, model: ModelName, code: Type.String({ maxLength: 64 }) }, { additionalProperties: false }), { maxItems: 1_024, description: 'Whom this node does not ask at present, and why' }),
+}, { additionalProperties: false })
+export type WorkerHealth = Static<typeof WorkerHealth>

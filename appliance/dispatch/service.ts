@@ -18,6 +18,8 @@ export interface Elsewhere {
   /** It was accepted here: another node sees it in the journal; here it is watched until it ends. */
   watch(envelope: Envelope, expiresMonoMs: number): void
   cancel(id: string, reason: MtorError | undefined): void
+  /** How many are watched. */
+  readonly waiting: number
 }
 
 interface IntentServiceOptions {
@@ -59,7 +61,7 @@ export class IntentService {
     const { count: stops } = this.#o.stop
     try {
       if (this.#closed) throw new MtorError('BUSY', 'the appliance is shutting down')
-      if (this.#o.dispatcher.unfinished >= this.#o.maxUnfinished) throw new MtorError('BUSY', `${this.#o.maxUnfinished} intents are unfinished`)
+      if (this.#o.dispatcher.unfinished + (this.#o.elsewhere?.waiting ?? 0) >= this.#o.maxUnfinished) throw new MtorError('BUSY', `${this.#o.maxUnfinished} intents are unfinished`)
       const admitted = await this.#o.admission.admit(input, identity)
       if (admitted === 'replayed') return this.#receipt((input as Envelope).id, { duplicate: true })
       return await this.#record(admitted, identity, stops)

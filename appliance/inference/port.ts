@@ -1,4 +1,5 @@
 import type { Manifest, TrustedModel } from './manifest.ts'
+import type { Proof } from './messages.ts'
 
 /**
  * What the rest of the appliance may use of inference. Inputs and outputs are plain values: pictures and sounds are
@@ -50,6 +51,8 @@ export interface RunOptions {
   priority?: number
   /** Run on this many workers and answer with the majority; default from the model's configuration, else 1. */
   vote?: number
+  /** In a realm: a second node is asked when the first has not answered by its p95; left out: where the priority is 2 or less, as for what somebody waits to hear. */
+  hedge?: boolean
   signal?: AbortSignal
 }
 
@@ -65,6 +68,10 @@ export interface Answer<T extends TaskName> {
   runMs: number
   /** Runs that it took: more than 1 after a worker was lost on it, and in a vote. */
   attempts: number
+  /** What the worker proved itself by right after this input, where the model says `prove: each`. */
+  proof?: Proof
+  /** In a realm: which node answered. */
+  node?: string
   vote?: { asked: number; agreed: number; dissenters: string[] }
 }
 

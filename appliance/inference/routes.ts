@@ -1,11 +1,13 @@
 import { MtorError } from '../contracts/errors.ts'
 import type { ControlRoute } from '../gateway/control.ts'
 import type { InnerFault } from './messages.ts'
-import { TASK_NAMES, type InferenceStatus, type TaskName } from './port.ts'
+import { TASK_NAMES, type Inference, type InferenceStatus, type TaskName } from './port.ts'
 import type { InferenceSupervisor } from './supervisor/supervisor.ts'
 
 export interface InferenceRouteParts {
   inference: Pick<InferenceSupervisor, 'run' | 'faults' | 'quarantined' | 'inject'>
+  /** In a realm: of all its nodes, which then runs what is asked unless `local` says otherwise. */
+  anywhere?: Pick<Inference, 'run'> | undefined
   /** Of the workers, and of what else runs models. */
   status(): InferenceStatus
 }
@@ -18,12 +20,12 @@ export function inferenceRoutes(p: InferenceRouteParts): Record<string, ControlR
     'GET /inference': async () => p.status(),
     // For the bench and for whoever wants to see what a model makes of a file.
     'POST /inference/run': async ({ body, signal }) => {
-      const { task, model, input, deadlineMs = DEADLINE_MS, vote } = (body ?? {}) as { task?: TaskName; model?: unknown; input?: unknown; deadlineMs?: unknown; vote?: unknown }
+      const { task, model, input, deadlineMs = DEADLINE_MS, vote, local } = (body ?? {}) as { task?: TaskName; model?: unknown; input?: unknown; deadlineMs?: unknown; vote?: unknown; local?: unknown }
       if (!(TASK_NAMES as readonly unknown[]).includes(task)) throw new MtorError('USAGE', `task must be one of ${TASK_NAMES.join(', ')}`)
       if (typeof model !== 'string' || typeof input !== 'object' || input === null) throw new MtorError('USAGE', 'model must be a name and input an object')
       if (typeof deadlineMs !== 'number' || !(deadlineMs > 0) || deadlineMs > 600_000) throw new MtorError('USAGE', 'deadlineMs must be above 0 and at most 600000')
       if (vote !== undefined && !(Number.isInteger(vote) && (vote as number) >= 1 && (vote as number) <= 9)) throw new MtorError('USAGE', 'vote must be a whole number from 1 to 9')
-      return p.inference.run(task!, model, input as never, { deadlineMs, signal, ...(vote === undefined ? {} : { vote: vote as number }) })
+      return (local === true ? p.inference : p.anywhere ?? p.inference).run(task!, model, input as never, { deadlineMs, signal, ...(vote === undefined ? {} : { vote: vote as number }) })
     },
     'GET /inference/faults': async ({ query }) => p.inference.faults(limitOf(query.get('limit'))),
     'GET /inference/quarantine': async () => p.inference.quarantined(),

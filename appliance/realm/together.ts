@@ -5,7 +5,7 @@ import { bootId, type Clock } from '../contracts/clock.ts'
 import { MtorError } from '../contracts/errors.ts'
 import type { Hub } from '../contracts/hub.ts'
 import { intentPolicy } from '../contracts/intents.ts'
-import { judge, type Dispatcher } from '../dispatch/index.ts'
+import { judge, type Dispatcher, type Elsewhere } from '../dispatch/index.ts'
 import { EtcdJournal } from '../journal/etcd/index.ts'
 import type { Journal } from '../journal/port.ts'
 import { Consensus } from './consensus/index.ts'
@@ -58,12 +58,23 @@ export class Together {
       localEpoch: (device, above) => local.nextEpoch(device, above),
     })
     journal.onUp(async (etcd) => { hub.boot = await etcd.boot(bootId()) })
+    consensus.onEndpoints = (urls) => { journal.etcd?.client.add(urls) }
+    journal.onUp((etcd) => { etcd.client.add(consensus.endpoints) })
     journal.onUp((etcd) => this.ownership.attach(etcd))
     this.#reaper = new Reaper({ peers, clock, hub, expel: async (gone) => { await journal.etcd?.expel(gone) } })
   }
 
   /** Undefined until `begin`. */
   get work(): Work { return this.#work! }
+
+  /** For the service, which is made before this begins. */
+  get elsewhere(): Elsewhere {
+    const work = () => this.work
+    return {
+      takes: (envelope) => work().takes(envelope), watch: (envelope, expiresMonoMs) => work().watch(envelope, expiresMonoMs), cancel: (id, reason) => work().cancel(id, reason),
+      get waiting() { return work().waiting },
+    }
+  }
 
   /** The rest of this node is there: what waits in the journals is taken up. */
   begin({ dispatcher, drivers }: { dispatcher: Dispatcher; drivers: readonly Driver[] }): void {

@@ -129,7 +129,7 @@ export class SpeechHost {
 
   /** A tone; lost where the child is down. */
   earcon(name: 'heard' | 'understood' | 'refused'): void { this.#keeper.send({ kind: 'earcon', name }) }
-  /** What follows the wake word is for another node: it is not heard. */
+  /** What follows the wake word is for another node: it is only listened to for a stop. */
   forget(): void { this.#keeper.send({ kind: 'forget' }) }
   /** Cuts off what is being said and drops what waits to be said. */
   silence(): void { this.#keeper.send({ kind: 'silence' }) }

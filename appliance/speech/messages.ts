@@ -93,7 +93,7 @@ export type ToSpeech =
   | { kind: 'expect-answer'; forMs: number; form?: AnswerForm }
   /** Sentences of flows, and words they expect as answers, in place of those of the last lesson. */
   | { kind: 'learn'; requestId: number; declares: readonly DeclaredIntent[]; answers: readonly string[] }
-  /** What follows the wake word is for another node: it is not to be heard. */
+  /** What follows the wake word is for another node: it is only listened to for a stop. */
   | { kind: 'forget' }
   | { kind: 'shutdown' }
 

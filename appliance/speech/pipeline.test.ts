@@ -184,12 +184,20 @@ test.serial('a wake message tells how loud the word was, the same sound at half 
   t.true(Math.abs(loud! - soft! - 6.02) < 0.5, `${loud} and ${soft}`)
 })
 
-test.serial('what is to be forgotten is not heard, and the next wake word counts again', async (t) => {
-  const sound = await say('computer, drive forward two metres')
+test.serial('of what is to be forgotten only a command is told, and the next wake word counts again', async (t) => {
+  const sound = await say('computer, drive forward two metres'), talk = await say('computer, whatever the weather may bring tomorrow')
   await play(silence(0.4), sound.subarray(0, 16_000 * 1.3))
   t.deepEqual(kinds(), ['wake'])
   pipeline.forget()
   await play(sound.subarray(16_000 * 1.3))
+  await pipeline.flush()
+  t.deepEqual(kinds(), ['wake', 'utterance'])
+  t.true(utterances()[0]!.timeline.wakeMs! > 0, 'it is known what it belongs to')
+  messages = []
+  await play(silence(0.4), talk.subarray(0, 16_000 * 1.3))
+  t.deepEqual(kinds(), ['wake'])
+  pipeline.forget()
+  await play(talk.subarray(16_000 * 1.3))
   await pipeline.flush()
   t.deepEqual(kinds(), ['wake'])
   await hear(sound)

@@ -71,6 +71,8 @@ interface Utterance {
   is: 'open' | 'command' | 'other'
   spotFrom: number
   wakeMs?: number
+  /** Another node answers it. */
+  isForgotten?: true
   /** Where the wake word ended, if it is in this utterance. */
   wakeEnd?: number
   wakeFrames: number
@@ -213,15 +215,12 @@ export class SpeechPipeline {
     })
   }
 
-  /** What is being said after the wake word is for another node: it is no command, and none is waited for. */
+  /** What is being said after the wake word is for another node: of that only a sentence of the grammar is told, for it may be a stop, and nothing more is waited for. */
   forget(): void {
     void this.#inTurn(async () => {
       const u = this.#utterance
-      if (u?.is === 'command' && (u.wakeMs !== undefined || this.#woken !== undefined)) {
-        this.#command.reset()
-        if (u.openRunning) (await this.#open()).reset()
-        Object.assign(u, { is: 'other', openRunning: false })
-      }
+      const wakeMs = u?.wakeMs ?? this.#woken
+      if (u?.is === 'command' && wakeMs !== undefined) Object.assign(u, { wakeMs, isForgotten: true })
       if (this.#woken !== undefined) this.#answerUntilMs = -Infinity
       this.#woken = undefined
     })
@@ -549,6 +548,7 @@ export class SpeechPipeline {
     let heard: Heard = { text: spoken.text, how: spoken.accepted ? 'command' : 'rejected', confidence: spoken.confidence }
     if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, all) ?? heard
     else if (u.answer) heard = isFree(u.answer) ? await this.#freeAnswer(u, heard, transcript) : shortAnswer(u.answer, heard, answer ?? await this.#answers.final(), (u.speechEnd - u.onset) / SAMPLE_RATE_HZ, (text) => this.#o.completeness(text), this.#tuning)
+    if (u.isForgotten && heard.how !== 'command') return this.#drop()
     // A wake word with nothing behind it, or a sound that is no word.
     // Where an answer is expected, speech of which nothing was made out is one that was not understood.
     const isWordless = said.length === 0 && !(u.answer && u.speechEnd - speechFrom >= ANSWER_MIN_SAMPLES)

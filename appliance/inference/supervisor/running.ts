@@ -79,7 +79,7 @@ async function run(group: Group, request: Request, worker: WorkerClient, input: 
   if (shared.quarantine.suspects(record.name)) shared.quarantine.right(await inputKey(record.task, record.name, manifest.version, input))
   const answer: Answer<TaskName> = {
     output: reply.output as Answer<TaskName>['output'], model: record.name, version: loaded.version, provider: loaded.provider,
-    queuedMs: request.queuedMs ?? 0, runMs: reply.runMs, attempts: request.attempts,
+    queuedMs: request.queuedMs ?? 0, runMs: reply.runMs, attempts: request.attempts, ...(reply.proof ? { proof: reply.proof } : {}),
   }
   if (request.votes === 1) { request.succeed(answer); return }
   request.cast.push({ worker: worker.name, output: answer.output, answer })

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Manifest } from '../manifest.ts'
 import type { FromWorker, Proof, ToWorker } from '../messages.ts'
@@ -7,7 +7,7 @@ import type { FromWorker, Proof, ToWorker } from '../messages.ts'
 /**
  * A worker for tests of the supervisor: a real child process that speaks messages.ts and does at a given moment what the input tells it
  * ("sleep 300 hello" answers hello after 300 ms). "once NAME …" does it the first time only and then says NAME; so does "load: …" in
- * the options of a manifest while it loads. Its one known answer is "say known".
+ * the options of a manifest while it loads. An input that is the path of a file has what it is to do in that file. Its one known answer is "say known".
  */
 const send = (message: FromWorker) => { if (process.connected) process.send!(message, undefined, undefined, () => {}) }
 const pause = (ms: number) => new Promise((resolve) => { setTimeout(resolve, ms) })
@@ -75,7 +75,8 @@ async function answer(message: Extract<ToWorker, { requestId: number }>): Promis
     return { kind: 'loaded', requestId, provider, nodeCounts: { [provider]: 7 }, tried, loadMs: performance.now() - startedMs, proofs: await proofs(name) }
   }
   if (message.kind === 'prove') return { kind: 'proven', requestId, proofs: await proofs(message.model), runMs: performance.now() - startedMs }
-  const output = await run(message.model, String((message.input as { image: string }).image))
+  const { image } = message.input as { image: string }
+  const output = await run(message.model, image.startsWith('/') ? readFileSync(image, 'utf8') : image)
   const runMs = performance.now() - startedMs
   return { kind: 'answer', requestId, output, runMs, ...(message.prove ? { proof: (await proofs(message.model))[0]! } : {}) }
 }

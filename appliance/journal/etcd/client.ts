@@ -37,7 +37,8 @@ const MAX_CALLS = 20_000
  * JOURNAL_UNAVAILABLE; a write may have been carried out all the same.
  */
 export class EtcdClient {
-  readonly endpoints: readonly Endpoint[]
+  readonly endpoints: Endpoint[]
+  readonly #tls: EtcdTls | undefined
   readonly #clock: Clock
   readonly #timeoutMs: number
   readonly #probes = new Map<Endpoint, Timer>()
@@ -49,7 +50,13 @@ export class EtcdClient {
     if (endpoints.length === 0) throw new MtorError('CONFIG_INVALID', 'expected at least one address of etcd, got none')
     this.endpoints = endpoints.map((url) => new Endpoint(url, clock, tls))
     this.#clock = clock
+    this.#tls = tls
     this.#timeoutMs = timeoutMs
+  }
+
+  /** Further addresses, of members that came later. Those that are known already change nothing. */
+  add(urls: readonly string[]): void {
+    for (const url of urls) if (!this.#closed && !this.endpoints.some((known) => known.url === url)) this.endpoints.push(new Endpoint(url, this.#clock, this.#tls))
   }
 
   /** Calls that wait for an answer. */

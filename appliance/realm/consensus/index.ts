@@ -49,6 +49,8 @@ export class Consensus {
   #leader: string | undefined
   #running = false
   #rejoining = false
+  /** Called with the addresses of all members whenever they have changed. */
+  onEndpoints: (urls: string[]) => void = () => {}
   #off: (() => void)[] = []
   #timer: Timer | undefined
 
@@ -217,6 +219,7 @@ export class Consensus {
   #remember(clientUrls: string[]) {
     if (clientUrls.length === 0 || JSON.stringify(clientUrls) === JSON.stringify(this.#clientUrls)) return
     this.#clientUrls = clientUrls
+    this.onEndpoints(this.endpoints)
     try {
       writeFileSync(`${this.#known}.new`, JSON.stringify(clientUrls), { mode: 0o600 })
       renameSync(`${this.#known}.new`, this.#known)

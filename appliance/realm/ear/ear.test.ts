@@ -17,7 +17,7 @@ function ears(air: Partial<Air> = {}) {
     const passed: string[] = [], events: SystemEvent[] = []
     const hub = new Hub(clock, node)
     hub.onSystem((event) => { events.push(event) })
-    const ear = new RealmEar({ peers, clock, hub, run: 'r', pass: (message) => { passed.push(message.kind === 'utterance' ? message.text : message.kind) }, forget: () => { passed.push('forget') } })
+    const ear = new RealmEar({ peers, clock, hub, run: 'r', pass: (message) => { passed.push(message.kind === 'utterance' ? message.text : message.kind) }, forget: () => { passed.push('forget') }, isStop: (text) => text === 'stop' })
     ear.start()
     let atMs = 0
     return {
@@ -63,12 +63,18 @@ test('words that are there before it is decided wait for it, and a kept recordin
   await becomes('the recording is removed', () => !existsSync(audio))
 })
 
-test('stop is passed on at once, whoever answers the wake word', (t) => {
-  const { a } = ears()
+test('stop is passed on at once, as a word and as a sentence, whoever answers the wake word', async (t) => {
+  const { base, a, b } = ears()
   a.wake(-40)
   const stop: FromSpeech = { kind: 'stop-word', confidence: 1, atMs: 0 }
   a.ear.hear(stop)
-  t.deepEqual(a.passed, ['stop-word'])
+  a.say('stop')
+  t.deepEqual(a.passed, ['stop-word', 'stop'])
+  b.wake(-20)
+  await base.advance(150)
+  t.deepEqual(a.passed, ['stop-word', 'stop', 'forget'])
+  a.say('stop')
+  t.deepEqual(a.passed, ['stop-word', 'stop', 'forget', 'stop'])
 })
 
 test('a wake word that nothing followed ends the conversation, and only where it was', async (t) => {

@@ -17,8 +17,10 @@ export interface RealmEarOptions {
   hub: Hub
   /** What this node is to act on: the conversation. */
   pass(message: FromSpeech): void
-  /** Has the speech process hear no more of what follows the wake word: it is for another node. */
+  /** Tells the speech process that what follows the wake word is for another node. */
   forget(): void
+  /** Whether a sentence is an emergency stop. */
+  isStop(text: string): boolean
   run?: string
 }
 
@@ -70,6 +72,7 @@ export class RealmEar {
       case 'wake': return this.#woke(message)
       case 'utterance': {
         const contest = this.#contest
+        if (message.how === 'command' && this.#o.isStop(message.text)) return this.#o.pass(message)
         // Without a wake word it answers a question of this node.
         if (message.timeline.wakeMs === undefined || !contest) return this.#words(message)
         // The word itself was registered before, and is passed on first.

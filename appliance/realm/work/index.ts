@@ -16,6 +16,7 @@ import type { DeviceOwnership } from '../ownership/index.ts'
 import type { Peers } from '../peers/port.ts'
 import { Ages } from './ages.ts'
 import type { RealmJournal } from './journal.ts'
+import { Left } from './left.ts'
 import { Waiting } from './waiting.ts'
 
 export { RealmJournal } from './journal.ts'
@@ -26,7 +27,7 @@ export interface WorkOptions {
   ownership: DeviceOwnership
   dispatcher: Dispatcher
   drivers: readonly Driver[]
-  peers: Pick<Peers, 'send' | 'on' | 'list'>
+  peers: Pick<Peers, 'send' | 'on' | 'list' | 'request' | 'serve'>
   hub: Hub
   clock: Clock
 }
@@ -37,7 +38,7 @@ const RANK_MS = 700
 const AGAIN_MS = 500
 
 const messageValidator = validator(Type.Union([
-  Type.Object({ op: Type.Literal('accepted'), id: IntentId, ageMs: Type.Number({ minimum: 0 }) }),
+  Type.Object({ op: Type.Literal('accepted'), id: IntentId, ageMs: Type.Number({ minimum: 0 }), still: Type.Optional(Type.Boolean()) }),
   Type.Object({ op: Type.Literal('cancel'), id: IntentId, code: Type.Optional(Type.String()), message: Type.Optional(Type.String()) }),
 ]))
 
@@ -50,6 +51,7 @@ export class Work implements Elsewhere {
   readonly #o: WorkOptions
   readonly #ages: Ages
   readonly #waiting: Waiting
+  readonly #left: Left
   /** Accepted here and not ended yet: whose end must be told here, wherever it comes from. */
   readonly #accepted = new Map<string, { type: string; source: Source | undefined }>()
   readonly #timers = new Set<ReturnType<Clock['setTimeout']>>()
@@ -70,6 +72,11 @@ export class Work implements Elsewhere {
           ? { state: 'failed', code: why.code, message: why.message, deadLetter: true, ...(why.data ? { data: why.data } : {}) }
           : { state: 'expired', code: 'EXPIRED', message: 'its time to live ran out before a node could start it' })
       },
+      onStill: (envelope) => { if (this.takes(envelope)) this.#nudge(envelope, true); else void this.#look(envelope.id) },
+    })
+    this.#left = new Left({
+      clock: options.clock, node: options.node, ownership: options.ownership, peers: options.peers, drivers: options.drivers, judge: options, has: (id) => options.dispatcher.has(id),
+      leftMs: (entry) => this.#leftMs(entry), get: (id) => options.journal.get(id), takeUp: (entry) => this.#takeUp(entry),
     })
   }
 
@@ -82,6 +89,7 @@ export class Work implements Elsewhere {
         else if (isFinal(event.state)) this.#over(event.id)
       }),
       peers.on(CHANNEL, (_, message) => { this.#hear(message) }),
+      this.#left.start(),
     ]
     journal.onUp((etcd) => { void this.#attach(etcd) })
   }
@@ -91,6 +99,7 @@ export class Work implements Elsewhere {
     for (const off of this.#off) off()
     for (const timer of this.#timers) this.#o.clock.clearTimeout(timer)
     this.#waiting.stop()
+    this.#left.stop()
   }
 
   /** Intents that this node answers for and others are to carry out. */
@@ -104,9 +113,22 @@ export class Work implements Elsewhere {
   }
 
   watch(envelope: Envelope, expiresMonoMs: number): void {
-    const { clock, peers } = this.#o
     this.#waiting.add(envelope, expiresMonoMs)
-    peers.send('*', CHANNEL, { op: 'accepted', id: envelope.id, ageMs: Math.max(0, envelope.ttlMs - (expiresMonoMs - clock.monoMs())) })
+    this.#nudge(envelope)
+  }
+
+  /** Tells the others how old it is, by this node's monotonic clock. */
+  #nudge({ id, ttlMs }: Envelope, still = false) {
+    const { clock, peers } = this.#o
+    const expiresMs = this.#waiting.expiresMs(id)
+    if (expiresMs !== undefined) peers.send('*', CHANNEL, { op: 'accepted', id, ageMs: Math.max(0, ttlMs - (expiresMs - clock.monoMs())), ...(still ? { still } : {}) })
+  }
+
+  /** What was missed while nobody was sure who commands its device. */
+  async #look(id: string) {
+    if (this.#o.dispatcher.has(id) || !this.#etcd) return
+    const entry = await this.#etcd.get(id).catch(() => undefined)
+    if (entry?.state === 'accepted' && !this.takes(entry.envelope)) await this.#takeUp(entry)
   }
 
   cancel(id: string, reason = new MtorError('CANCELLED', 'cancelled on request')): void {
@@ -181,8 +203,14 @@ export class Work implements Elsewhere {
       this.#attached = true
     })
     for (const { device } of this.#o.ownership.list()) if (this.#o.ownership.epochOf(device) !== undefined) void this.commands(device)
-    // Claimed by a former life of this node, accepted by others.
-    await this.#again(async () => { for (const entry of await etcd.unfinished()) if (entry.claim?.node === node && !entry.claim.ticket) void this.#takeUp(entry) })
+    // Claimed by a former life of this node, whoever had accepted it.
+    await this.#again(async () => {
+      for (const entry of await etcd.unfinished()) {
+        if (entry.claim?.node !== node || this.#o.dispatcher.has(entry.envelope.id)) continue
+        if (entry.claim.ticket) this.#left.own(entry)
+        else void this.#takeUp(entry)
+      }
+    })
     this.#inherit()
   }
 
@@ -193,8 +221,9 @@ export class Work implements Elsewhere {
     this.#later(rank * RANK_MS, () => {
       void this.#again(async () => {
         for (const entry of await this.#etcd!.orphans()) {
-          if (this.takes(entry.envelope)) this.#wait(entry)
-          else void this.#takeUp(entry)
+          if (!this.takes(entry.envelope)) void this.#takeUp(entry)
+          else if (entry.claim) this.#left.others(entry)
+          else this.#wait(entry)
         }
       })
     })
@@ -245,7 +274,11 @@ export class Work implements Elsewhere {
 
   #hear(message: unknown) {
     if (!messageValidator.check(message)) return
-    if (message.op === 'accepted') { this.#ages.told(message.id, message.ageMs); return }
+    if (message.op === 'accepted') {
+      this.#ages.told(message.id, message.ageMs)
+      if (message.still && this.#o.drivers.length > 0) void this.#look(message.id)
+      return
+    }
     this.#o.dispatcher.cancel(({ id }) => id === message.id, new MtorError(isCode(message.code) ? message.code : 'CANCELLED', message.message ?? 'cancelled on another node'))
   }
 

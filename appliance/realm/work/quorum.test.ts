@@ -2,18 +2,20 @@ import { randomUUID } from 'node:crypto'
 import test, { type ExecutionContext } from 'ava'
 import { readLog } from '../../../drivers/rover/testing.ts'
 import { isFinal } from '../../contracts/events.ts'
+import { CutProxy } from '../../journal/etcd/cut-proxy.ts'
 import { TestEtcd } from '../../journal/etcd/harness.ts'
 import { operator, rover, statesOf, until, workNode } from './testing.ts'
 
-/** A node with a rover, in a realm whose etcd can be made to stand still. */
+/** A node with a rover, in a realm whose etcd can be cut off. */
 async function alone(t: ExecutionContext, standAloneDevices: string[] = []) {
   const etcd = await TestEtcd.make(1)
   t.teardown(() => etcd.dispose())
+  const proxy = await CutProxy.to(etcd.endpoints[0]!)
+  t.teardown(() => proxy.stop())
   const simulator = await rover(t, ['a'])
-  const a = await workNode(t, etcd, 'a', { realm: `q${randomUUID().slice(0, 8)}`, line: simulator.lineOf('a'), mode: { standAloneDevices } })
+  const a = await workNode(t, etcd, 'a', { realm: `q${randomUUID().slice(0, 8)}`, line: simulator.lineOf('a'), mode: { standAloneDevices }, etcd: { etcd: { endpoints: [proxy.url] } } })
   await until(() => a.ownership.epochOf('rover') !== undefined)
-  const [member] = etcd.members
-  return { a, simulator, lose: () => { member!.signal('SIGSTOP') }, find: () => { member!.signal('SIGCONT') }, executions: () => readLog(simulator.logFile).filter(({ fact }) => fact === 'execute') }
+  return { a, simulator, lose: () => { proxy.cut() }, find: () => { proxy.mend() }, executions: () => readLog(simulator.logFile).filter(({ fact }) => fact === 'execute') }
 }
 
 test.serial('without a majority nothing moves, harmless questions and the stop are served with a receipt that says so, and it is said aloud once each way', async (t) => {

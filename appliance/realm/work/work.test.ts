@@ -221,3 +221,34 @@ test('a device that remembers a newer epoch than the realm is given a newer one 
   t.like(await a.service.run(a.service.envelope('light.set', { on: true }, { kind: 'cli' }), operator), { state: 'succeeded' })
   t.true(a.ownership.owner('rover')!.epoch > 40)
 })
+
+test('a node that starts again while another commands its device finds out what became of what its former life had begun', async (t) => {
+  const realm = realmName()
+  const simulator = await rover(t, ['a', 'b'])
+  const before = await former(t, realm, 'a')
+  const store = new OwnerStore(before.journal.client, registryKeys(realm), realm)
+  const { owner } = await store.change('rover', 0, { node: 'a', lease: before.journal.lease.id! })
+  const driver = new RoverDriver({ id: 'rover', port: simulator.lineOf('a'), clock })
+  await driver.start()
+  await driver.takeCommand(owner!.epoch)
+  const b = await workNode(t, etcd, 'b', { realm, line: simulator.lineOf('b') })
+  await until(() => b.driver!.connected && b.ownership.owner('rover')?.node === 'a')
+  const begin = async (type: string, slots: Record<string, unknown>) => {
+    const envelope = b.service.envelope(type, slots, { kind: 'cli' })
+    await before.journal.accept({ envelope, client: 'test', acceptedAt: { boot: before.boot, mono: clock.monoMs(), wall: Date.now() } })
+    return { id: envelope.id, ticket: (await before.journal.claim(envelope.id, { node: 'a', device: 'rover', epoch: owner!.epoch }))!.ticket! }
+  }
+  const [done, never] = [await begin('drive.move', { distanceM: 0.2 }), await begin('drive.move', { distanceM: 0.4 })]
+  await driver.execute('move', { distanceM: 0.2 }, { intentId: done.id, ticket: done.ticket, signal: new AbortController().signal, onProgress() {} })
+  // The device goes to b while a is, for all that etcd knows, alive.
+  driver.standBy()
+  await store.change('rover', owner!.revision, { node: 'b', lease: b.journal.etcd!.lease.id! })
+  await until(() => b.ownership.epochOf('rover') !== undefined)
+  await driver.stop()
+  t.is((await b.journal.get(done.id))?.state, 'claimed', 'of a node that lives it is that node’s to end')
+  const a = await workNode(t, etcd, 'a', { realm, line: simulator.lineOf('a'), at: b })
+  const ends = async (id: string) => { await until(async () => isFinal((await a.journal.get(id))?.state ?? '')); return (await a.journal.get(id))! }
+  t.is((await ends(done.id)).state, 'succeeded')
+  t.like(await ends(never.id), { state: 'failed', final: { code: 'INTERRUPTED' }, deadLetter: true })
+  t.is(executions(simulator).length, 1)
+})
