@@ -164,7 +164,7 @@ async function main(config: Config): Promise<void> {
     },
     examples: () => understander.types(), lastSpoken: () => conversation?.lastSaid, announce: (text) => { hub.system({ severity: 'info', component: 'timer', name: 'announced', message: text, say: text }) },
   })
-  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, handlers, drivers, epochOf: (device) => devices.epochOf(device), renewEpoch: (device) => devices.takeCommand(device), concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs, ...(together ? { isOurs: (job) => together.work.isOurs(job), onLeft: (job) => together.work.left(job) } : {}) })
+  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, handlers, drivers, epochOf: (device) => devices.epochOf(device), renewEpoch: (device) => devices.takeCommand(device), concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs, ...(together ? { isOurs: (job) => together.work.isOurs(job), onLeft: (job) => together.work.left(job), certain: (device) => together.ownership.certain(device) } : {}) })
   stop.afterwards((reason) => { dispatcher.abortActuations(reason); together?.work.abortActuations(reason) })
   const admission = new Admission({ clock, guard, here: () => ({ node: hub.node, boot: hub.boot }), replayed: async (envelope) => await journal.get(envelope.id) !== undefined })
   const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished, ...(together ? { elsewhere: together.elsewhere, serveUnjournalled: true } : {}) })
