@@ -98,6 +98,7 @@ export class Devices {
         notice: (severity, name, message, data) => {
           const isMissing = name === 'port.unavailable'
           wasLost ||= isMissing
+          if (name === 'epoch.refused') lineChanged()
           hub.system({ severity, component: id, name, message, ...(isMissing ? { code: 'DEVICE_UNREACHABLE', say: `I cannot find the ${id}.` } : {}), ...(data ? { data } : {}) })
         },
       },

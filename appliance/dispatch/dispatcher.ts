@@ -44,6 +44,8 @@ export interface DispatcherOptions {
   isOurs?(job: Job): boolean
   /** Told of a job that was dropped for that reason. */
   onLeft?(job: Job): void
+  /** Waits while it is in doubt whether this node commands the device; false where it does no longer. */
+  certain?(device: string): Promise<boolean>
 }
 
 /** Failures that may pass, so that a repeatable intent is tried again. */
@@ -222,6 +224,7 @@ export class Dispatcher {
         command: async (command, args) => {
           const driver = job.device === undefined ? undefined : this.#driverOf.get(job.device)
           if (!driver || !ticket) throw new MtorError('NOT_FITTED', `${envelope.type} has no device to command`)
+          if (this.#o.certain && !await this.#o.certain(job.device!)) throw new MtorError('STALE_EPOCH', `another node commands ${job.device} now`, { data: { sent: false } })
           abort.signal.throwIfAborted()
           const { data } = await driver.execute(command, args, { intentId: job.id, ticket, signal: abort.signal, onProgress: (d) => this.#progress(job, d), onStarted: () => this.#progress(job, { deviceStarted: true }) })
           return data
@@ -270,7 +273,10 @@ export class Dispatcher {
     const policy = policyOf(job.envelope.type)
     const pauseMs = this.#o.retryBaseMs * 2 ** Math.max(0, job.attempt - 1)
     const inTime = this.#o.clock.monoMs() + pauseMs <= job.expiresMonoMs
-    if (this.#accepting && policy.repeatable && job.attempt > 0 && job.attempt <= policy.retries && MAY_PASS.has(error.code) && inTime) {
+    const mayRepeat = policy.repeatable && job.attempt <= policy.retries && MAY_PASS.has(error.code)
+    // The right to command was lost before anything was sent: it is begun anew once this node has it again.
+    const unsent = this.#o.isOurs !== undefined && error.code === 'STALE_EPOCH' && error.data?.sent === false
+    if (this.#accepting && job.attempt > 0 && (mayRepeat || unsent) && inTime) {
       this.#o.hub.intent({ id: job.id, type: job.envelope.type, state: 'progress', code: error.code, message: `attempt ${job.attempt} failed, trying again in ${pauseMs} ms: ${error.message}` })
       const timer = this.#o.clock.setTimeout(() => { this.#retryTimers.delete(job.id); this.enqueue(job) }, pauseMs)
       this.#retryTimers.set(job.id, { job, timer })

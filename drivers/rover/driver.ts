@@ -203,7 +203,9 @@ export class RoverDriver implements Driver {
 
   state(): Record<string, unknown> {
     const latest = this.#telemetry
-    return { connected: this.connected, ...(latest ? { ageMs: Math.max(0, this.#o.clock.monoMs() - latest.atMs), ...roverState(latest.message) } : {}) }
+    return { connected: this.connected, ...(latest ? { ageMs: Math.max(0, this.#o.clock.monoMs() - latest.atMs), ...roverState(latest.message) } : {}),
+      // A refusal tells it before the next telemetry does.
+      ...(this.#fenced && this.#deviceEpoch > (latest?.message.currentEpoch ?? 0) ? { epoch: this.#deviceEpoch } : {}) }
   }
 
   // ---- the line
@@ -397,5 +399,5 @@ export class RoverDriver implements Driver {
   }
 
   #unreachable(why: string): MtorError { return new MtorError('DEVICE_UNREACHABLE', `${this.id} on ${this.#o.port}: ${why}`) }
-  #stale(): MtorError { return new MtorError('STALE_EPOCH', `${this.id}: a newer epoch is in command`, { data: { epoch: this.#epoch, currentEpoch: this.#deviceEpoch } }) }
+  #stale(): MtorError { return new MtorError('STALE_EPOCH', `${this.id}: ${this.#fenced ? 'a newer epoch is in command' : 'this line is not in command'}`, { data: { epoch: this.#epoch, currentEpoch: this.#deviceEpoch, sent: false } }) }
 }

@@ -7,10 +7,10 @@ import { MtorError, toMtorError } from '../../contracts/errors.ts'
 import type { Hub } from '../../contracts/hub.ts'
 import { validator } from '../../contracts/validate.ts'
 import { EtcdClient, type EtcdTls } from '../../journal/etcd/index.ts'
-import { EtcdProcess, etcdVersion } from '../etcd/process.ts'
+import { EtcdProcess, etcdVersion, members, removeMember } from '../etcd/index.ts'
 import type { Membership } from '../membership.ts'
 import type { Peers } from '../peers/port.ts'
-import { addLearner, members, promote, removeMember } from './members.ts'
+import { addLearner, promote } from './members.ts'
 
 export interface ConsensusOptions {
   membership: Membership
@@ -24,7 +24,7 @@ export interface ConsensusOptions {
 
 const CHANNEL = 'etcd'
 const AGAIN_MS = 300
-const ASK_MS = 6_000
+const ASK_MS = 20_000
 const TEND_MS = 2_000
 const url = (host: string, port: number) => `https://${host.includes(':') ? `[${host}]` : host}:${port}`
 
@@ -195,7 +195,7 @@ export class Consensus {
     const client = this.#client
     if (!client || this.#process?.health !== 'ok') throw new MtorError('NO_QUORUM', `etcd on this node is ${this.health}`)
     if (question.op === 'promote') return { voter: await promote(client, from) }
-    const all = await addLearner(client, from, question.peerUrl)
+    const all = await addLearner(client, this.#o.clock, from, question.peerUrl)
     return { cluster: all.flatMap(({ name, peerUrls }) => peerUrls.map((peerUrl) => ({ name: name === '' ? from : name, url: peerUrl }))), clientUrls: all.flatMap(({ clientUrls }) => clientUrls) }
   }
 
@@ -211,7 +211,7 @@ export class Consensus {
     const first = peers.list().every(({ online, node }) => !online || node > membership.node)
     if (this.#process.health !== 'ok' || !first || membership.ownRefusal) return
     for (const { id, name } of all) if (name !== '' && !membership.member(name)) {
-      await removeMember(this.#client, id)
+      await removeMember(this.#client, this.#o.clock, id)
       this.#o.hub.system({ severity: 'info', component: 'etcd', name: 'etcd.member-removed', message: `${name} is no member of the realm any more, and has no vote`, data: { node: name } })
     }
   }

@@ -125,6 +125,14 @@ export class DeviceOwnership {
     return seat?.ready && !seat.held && this.mayCommand(device) ? seat.alone ?? seat.mine!.epoch : undefined
   }
 
+  /** Waits while the lease may or may not be ours, as when etcd elects a leader. False once it is not, or `REACH_MS` have passed. */
+  async certain(device: string): Promise<boolean> {
+    const untilMs = this.#o.clock.monoMs() + REACH_MS
+    const seat = this.#seats.get(device)
+    while (this.#running && seat?.mine && !this.mayCommand(device) && this.#o.clock.monoMs() < untilMs) await this.#pause(10)
+    return this.mayCommand(device)
+  }
+
   /** Takes a newer epoch of a device that is ours. @throws MtorError STALE_EPOCH when it is not */
   async renew(device: string, above = 0): Promise<void> {
     const seat = this.#seats.get(device)
@@ -214,7 +222,9 @@ export class DeviceOwnership {
     if (seat.alone !== undefined && !await this.#backFromAlone(device, seat)) return
     await this.#tellLine(device, seat, lease.id)
     const owner = this.#registry.owner(device)
+    const { epoch: remembered = 0 } = seat.driver.state() as { epoch?: number }
     if (owner && this.#isOurs(seat, owner)) {
+      if (remembered > owner.epoch) return await this.#outdo(device, owner, remembered)
       if (seat.mine?.epoch !== owner.epoch || !seat.taken) this.#command(device, seat, owner)
       return await this.#yield(device, seat, owner)
     }
@@ -226,8 +236,7 @@ export class DeviceOwnership {
       if (leftMs > 0) { this.#later(seat, leftMs); return }
     }
     seat.vacantMs = undefined
-    const { epoch = 0 } = seat.driver.state() as { epoch?: number }
-    const changed = await this.#store.change(device, owner?.revision ?? 0, { node, lease: lease.id }, epoch)
+    const changed = await this.#store.change(device, owner?.revision ?? 0, { node, lease: lease.id }, remembered)
     if (changed.owner) this.#learn(device, changed.owner)
     else this.#later(seat, RETRY_MS)
   }
@@ -248,13 +257,20 @@ export class DeviceOwnership {
     taken.then(() => {
       if (isNew) hub.system({ severity: 'info', component: device, name: 'device.owned', message: `this node commands ${device}, epoch ${owner.epoch}`, data: { epoch: owner.epoch, node: owner.node } })
       tell()
-    }, async (error: unknown) => {
-      const { code, data } = toMtorError(error)
-      if (seat.taken !== taken || !this.mayCommand(device) || code !== 'STALE_EPOCH' || typeof data?.currentEpoch !== 'number' || data.currentEpoch < owner.epoch) return
-      hub.system({ severity: 'warning', component: device, name: 'epoch.behind', code, message: `${device} remembers epoch ${data.currentEpoch}, the realm had lost it` })
-      await this.renew(device, data.currentEpoch).catch(() => { this.#later(seat, RETRY_MS) })
+    }, () => {
+      // The device remembers a newer epoch, or the right was in doubt just now: with the next look it is tried anew.
+      if (seat.taken !== taken || !seat.mine) return
+      seat.taken = undefined
+      this.#later(seat, RETRY_MS)
     })
     this.#o.clock.setTimeout(tell, UNANSWERED_MS)
+  }
+
+  /** A device that remembers a newer epoch than the realm, which has lost it, or which another realm gave it. */
+  async #outdo(device: string, owner: Owner, remembered: number) {
+    this.#o.hub.system({ severity: 'warning', component: device, name: 'epoch.behind', code: 'STALE_EPOCH', message: `${device} remembers epoch ${remembered}, the realm has ${owner.epoch}` })
+    const changed = await this.#store!.change(device, owner.revision, owner, remembered)
+    if (changed.owner) this.#learn(device, changed.owner)
   }
 
   /** The line is dead and another node's works: the device goes there. */

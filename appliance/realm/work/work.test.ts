@@ -212,7 +212,7 @@ test('a node whose lease was taken from it commands nothing from that moment on,
 
 test('a device that remembers a newer epoch than the realm is given a newer one still', async (t) => {
   const realm = realmName()
-  const simulator = await rover(t, ['a'])
+  const simulator = await rover(t, ['a', 'stranger'])
   const before = new RoverDriver({ id: 'rover', port: simulator.lineOf('a'), clock })
   await before.start()
   await before.takeCommand(40)
@@ -220,6 +220,12 @@ test('a device that remembers a newer epoch than the realm is given a newer one 
   const a = await workNode(t, etcd, 'a', { realm, line: simulator.lineOf('a') })
   t.like(await a.service.run(a.service.envelope('light.set', { on: true }, { kind: 'cli' }), operator), { state: 'succeeded' })
   t.true(a.ownership.owner('rover')!.epoch > 40)
+  const stranger = new RoverDriver({ id: 'rover', port: simulator.lineOf('stranger'), clock })
+  await stranger.start()
+  await stranger.takeCommand(90)
+  await stranger.stop()
+  await until(() => (a.ownership.epochOf('rover') ?? 0) > 90)
+  t.like(await a.service.run(a.service.envelope('light.set', { on: true }, { kind: 'cli' }), operator), { state: 'succeeded' })
 })
 
 test('a node that starts again while another commands its device finds out what became of what its former life had begun', async (t) => {

@@ -27,7 +27,7 @@ export interface WorkerNode extends TestNode {
   /** What lies in the folder for files of others. */
   kept(): Promise<string[]>
 }
-export interface Extra extends NodeOptions { hasModel?: boolean; /** Loaded before it begins. */ isWarm?: boolean; /** The others do not take its model for theirs. */ isOther?: boolean; inference?: Record<string, unknown>; manifest?: Partial<Manifest>; options?: Record<string, unknown> }
+export interface Extra extends NodeOptions { hasModel?: boolean; /** Loaded before it begins, and its pace known. */ isWarm?: boolean; /** The others do not take its model for theirs. */ isOther?: boolean; inference?: Record<string, unknown>; manifest?: Partial<Manifest>; options?: Record<string, unknown> }
 
 /** @param shared folder of what happens "once", for all nodes together */
 export async function workerNode(t: ExecutionContext, node: string, shared: string, { hasModel = true, isWarm = true, isOther: _, inference: config = {}, manifest = {}, options = {}, ...more }: Extra = {}): Promise<WorkerNode> {
@@ -41,7 +41,8 @@ export async function workerNode(t: ExecutionContext, node: string, shared: stri
   const said: WorkerNode['said'] = []
   inference.publish((kind, payload) => { said.push({ kind, payload }) })
   t.teardown(async () => { await inference.stop(); await rm(folder, { recursive: true, force: true }) })
-  if (hasModel && isWarm) await own.supervisor.warm(manifest.name ?? 'talker')
+  // One run, so that its pace is known: about 100 ms.
+  if (hasModel && isWarm) await own.supervisor.run('read', manifest.name ?? 'talker', { image: 'sleep 100 first' }, { deadlineMs: WAIT_MS })
   await inference.start()
   let files = 0
   const result: WorkerNode = {
