@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '../../appliance/contracts/clock.ts'
 import { EtcdClient } from '../../appliance/journal/etcd/index.ts'
-import { members } from '../../appliance/realm/consensus/members.ts'
+import { members } from '../../appliance/realm/etcd/index.ts'
 import { RealmFolder } from '../../appliance/realm/folder.ts'
 
 /** Has another member lead the consensus; without doing so the witness, which is never killed, soon leads for good. @see etcd's Maintenance.MoveLeader */
