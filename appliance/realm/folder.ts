@@ -56,7 +56,7 @@ export class RealmFolder {
   }
 
   #absent(file: RealmFile, error: unknown): undefined {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
     throw new MtorError('CONFIG_INVALID', `cannot read ${this.of(file)}: ${(error as Error).message}`, { cause: error })
   }
 }
