@@ -56,7 +56,6 @@ export class RealmFolder {
   }
 
   #absent(file: RealmFile, error: unknown): undefined {
-    // Below what is no folder there is no file either; who writes there is told.
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
     throw new MtorError('CONFIG_INVALID', `cannot read ${this.of(file)}: ${(error as Error).message}`, { cause: error })
   }

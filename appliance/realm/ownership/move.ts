@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import type { Clock } from '../../contracts/clock.ts'
 import { NodeName } from '../../contracts/envelope.ts'
-import { MtorError } from '../../contracts/errors.ts'
+import { MtorError, toMtorError } from '../../contracts/errors.ts'
 import { validator } from '../../contracts/validate.ts'
 import type { Peers } from '../peers/port.ts'
 import type { Owner } from './registry.ts'
@@ -40,6 +40,8 @@ const WAIT_MS = 130_000
 const STOP_MS = 5_000
 const TAKEN_MS = 3_000
 const STANDSTILL_MS = 3_000
+const SETTLE_MS = 1_000
+const AGAIN_MS = 20
 
 const Device = Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' })
 const questionValidator = validator(Type.Union([
@@ -63,7 +65,17 @@ export class Moves {
     })
   }
 
+  /** What this node knows of the owner may be a moment old: then it asks again. */
   async move(device: string, to: string, policy: MovePolicy): Promise<Moved> {
+    const { clock } = this.#o
+    for (const untilMs = clock.monoMs() + SETTLE_MS; ; await this.#pause(AGAIN_MS)) {
+      try { return await this.#ask(device, to, policy) } catch (error) {
+        if (toMtorError(error).code !== 'STALE_EPOCH' || clock.monoMs() >= untilMs) throw error
+      }
+    }
+  }
+
+  async #ask(device: string, to: string, policy: MovePolicy): Promise<Moved> {
     const { node, owner, peers } = this.#o
     const now = owner(device)
     if (!now) throw new MtorError('DEVICE_UNREACHABLE', `no node commands ${device}`, { hint: 'See the devices with: mtor device list' })
