@@ -82,7 +82,7 @@ const measure: Measure = {
       for (let i = 0; i < (quick ? 6 : 30) && !signal.aborted; i++) { await move(); await pause(quick ? 50 : 200) }
 
       remember('at rest')
-      for (let turn = 0; turn < (quick ? 1 : 8) && !signal.aborted; turn++) {
+      for (let turn = 0; turn < (quick ? 1 : 5) && !signal.aborted; turn++) {
         progress(`cost of an intent, turn ${turn + 1}`)
         for (const { name, costs } of turn % 2 ? kinds.toReversed() : kinds) for (const inFlight of [1, 64]) {
           const sum = costs.get(inFlight) ?? cost()

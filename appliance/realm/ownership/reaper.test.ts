@@ -29,7 +29,7 @@ async function reaper(t: ExecutionContext, { listens = false, refusedTimes = 0 }
   one.start()
   t.teardown(() => { one.stop() })
   const change = (online: boolean, offline?: string) => { Object.assign(peer, { online, offline }); tell() }
-  return { change, events, tries: () => tries, has: (name: string) => events.includes(name) }
+  return { change, events, close: () => { server.close() }, tries: () => tries, has: (name: string) => events.includes(name) }
 }
 
 test('a node whose link has closed and at whose port nobody listens loses its lease', async (t) => {
@@ -59,6 +59,15 @@ test('a process that is stopped still listens: its lease is left to run out', as
   await new Promise((done) => setTimeout(done, 400))
   t.is(tries(), 0)
   t.deepEqual(events, [])
+})
+
+test('a node that is still closing its port when it is first asked is expelled when it has', async (t) => {
+  const { change, has, close } = await reaper(t, { listens: true })
+  change(false, 'closed')
+  await new Promise((done) => setTimeout(done, 50))
+  t.false(has('node.dead'))
+  close()
+  await becomes('it is expelled', () => has('node.dead'))
 })
 
 test('one that is online again meanwhile keeps its lease', async (t) => {

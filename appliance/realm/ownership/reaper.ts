@@ -18,6 +18,9 @@ const GONE = new Set(['closed', 'silent', 'unheard'])
 const REFUSALS = 3
 const BETWEEN_MS = 30
 const TIMEOUT_MS = 300
+const AGAIN_MS = 200
+/** By then its lease has decided, ms. */
+const DECIDED_MS = 3_000
 /** Without a majority for this long there is nothing to hurry for, ms. */
 const EXPEL_MS = 10_000
 
@@ -52,20 +55,26 @@ export class Reaper {
 
   async #probe(node: string, address: string): Promise<void> {
     const { clock, hub, peers, expel } = this.#o
-    for (let refusals = 0; refusals < REFUSALS; refusals++) {
-      if (!this.#off || peers.list().find((peer) => peer.node === node)?.online || !await refuses(address)) return
-      await new Promise<void>((resolve) => { clock.setTimeout(resolve, BETWEEN_MS) })
+    const isOffline = () => this.#off !== undefined && !peers.list().find((peer) => peer.node === node)?.online
+    const pause = (ms: number) => new Promise<void>((resolve) => { clock.setTimeout(resolve, ms) })
+    // A busy machine may answer late, or still be closing what the process had open: that is no answer yet.
+    const decidedMs = clock.monoMs() + DECIDED_MS
+    for (let refusals = 0; refusals < REFUSALS;) {
+      if (!isOffline() || clock.monoMs() > decidedMs) return
+      const refused = await refuses(address)
+      refusals = refused ? refusals + 1 : 0
+      await pause(refused ? BETWEEN_MS : AGAIN_MS)
     }
     // A node that led the realm leaves it without a leader for a moment, and the next one gives every lease its full time again.
     const untilMs = clock.monoMs() + EXPEL_MS
-    while (this.#off && clock.monoMs() < untilMs && !peers.list().find((peer) => peer.node === node)?.online) {
+    while (isOffline() && clock.monoMs() < untilMs) {
       try {
         await expel(node)
         hub.system({ severity: 'warning', component: 'realm', name: 'node.dead', code: 'NODE_UNREACHABLE', message: `${node} has ended: its lease is taken from it`, data: { node } })
         return
       } catch (error) {
         hub.system({ severity: 'debug', component: 'realm', name: 'node.not-expelled', code: toMtorError(error).code, message: toMtorError(error).message })
-        await new Promise<void>((resolve) => { clock.setTimeout(resolve, BETWEEN_MS) })
+        await pause(BETWEEN_MS)
       }
     }
   }
