@@ -1,7 +1,7 @@
 import test from 'ava'
 import { createSocket } from 'node:dgram'
+import { freePort } from '../contracts/free-port.ts'
 import { Discovery } from './discovery.ts'
-import { freePort } from './testing.ts'
 
 test('nodes that announce themselves are found, with the address they answer from; rubbish is not', async (t) => {
   // On the loopback and a port of its own, so that nobody outside hears of it.

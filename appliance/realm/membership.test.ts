@@ -4,6 +4,7 @@ import { createPublicKey, X509Certificate } from 'node:crypto'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:tls'
 import type { AddressInfo } from 'node:net'
+import { freePort } from '../contracts/free-port.ts'
 import { ManualClock, systemClock } from '../contracts/clock.ts'
 import { MtorError } from '../contracts/errors.ts'
 import { Authority, CERTIFICATE_MS, makeKey, makeRequest } from './authority.ts'
@@ -13,7 +14,7 @@ import { changeList, mergeLists, openList, sameContent, type Member, type Member
 import { Membership } from './membership.ts'
 import { ALPN } from './peers/dial.ts'
 import { needsRenewal } from './steward.ts'
-import { freePort, startNode, temporary } from './testing.ts'
+import { startNode, temporary } from './testing.ts'
 import { fitsToken, formatToken, parseToken, proveToken, Tokens } from './tokens.ts'
 
 const WALL = Date.UTC(2026, 5, 1)

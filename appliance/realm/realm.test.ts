@@ -2,6 +2,7 @@ import test, { type ExecutionContext } from 'ava'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
+import { freePort } from '../contracts/free-port.ts'
 import { addRealmCommands } from '../cli/realm.ts'
 import { makeConfig } from '../config/load.ts'
 import { systemClock, type Clock } from '../contracts/clock.ts'
@@ -10,7 +11,7 @@ import { Hub } from '../contracts/hub.ts'
 import { ControlClient } from '../gateway/client.ts'
 import { ControlServer } from '../gateway/control.ts'
 import { guessedAddress, memberNames, ownAddress, Realm, realmRoutes, type RealmStatus } from './index.ts'
-import { becomes, freePort, temporary } from './testing.ts'
+import { becomes, temporary } from './testing.ts'
 
 /** A board: a state folder, a control socket, the `mtor` command, and a daemon's part in the realm that can be started. */
 async function board(t: ExecutionContext, node: string, clock: Clock = systemClock) {

@@ -11,18 +11,11 @@ import { Admission } from './admission.ts'
 import { RealmFolder } from './folder.ts'
 import { joinRealm } from './join.ts'
 import type { NodeRole } from './list.ts'
+import { freePort } from '../contracts/free-port.ts'
 import { Membership } from './membership.ts'
 import { TlsPeers, type TlsPeersOptions } from './peers/index.ts'
 import { Tokens } from './tokens.ts'
 
-/** A port of the loopback that is free now. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => { server.close(resolve) })
-  return port
-}
 
 export async function temporary(t: ExecutionContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'mtor-realm-'))

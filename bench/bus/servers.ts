@@ -1,10 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { once } from 'node:events'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../../appliance/contracts/free-port.ts'
 import { MtorError } from '../../appliance/contracts/errors.ts'
 
 export interface Running { name: string; port: number; stop(): Promise<void> }
@@ -26,15 +27,6 @@ export async function startNode(name: string, kind: 'bus' | 'aedes', folder: str
   const line = await Promise.race([once(lines, 'line'), died]) as [string]
   died.catch(() => {})
   return { name, port: (JSON.parse(line[0]) as { port: number }).port, stop }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Debian's mosquitto, without queue limits of its own; undefined where it is not installed. */

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { ExecutionContext } from 'ava'
-import { freePort } from '../../hil-tests/resources/appliance.ts'
+import { freePort } from '../../appliance/contracts/free-port.ts'
 import { buildFlows } from '../build.mjs'
 import type { NodeConfig } from './red.ts'
 

@@ -1,23 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import { MtorError } from '../../appliance/contracts/errors.ts'
 import { ControlClient } from '../../appliance/gateway/client.ts'
+import { freePort } from '../../appliance/contracts/free-port.ts'
 import { DAEMON_FLAGS, environment } from '../../setup/child.mjs'
 
 export const MAIN = resolve(import.meta.dirname, '../../appliance/main.ts')
 const RESTART_MS = 100
 
-/** A TCP port nobody uses just now, on loopback. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  const { port } = server.address() as { port: number }
-  await new Promise((done) => server.close(done))
-  return port
-}
 
 /**
  * The daemon as an engineer has it on the bench: its own process, restarted when it dies, as the init system would.

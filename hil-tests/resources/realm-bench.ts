@@ -1,11 +1,12 @@
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { freePort } from '../../appliance/contracts/free-port.ts'
 import { makeConfig } from '../../appliance/config/load.ts'
 import { MtorError } from '../../appliance/contracts/errors.ts'
 import { createRealm, joinWith } from '../../appliance/realm/routes.ts'
 import type { DeviceView } from '../../appliance/realm/ownership/index.ts'
 import { SimulatorProcess, type SimulatorOptions } from '../../drivers/rover/simulator/host.ts'
-import { Appliance, freePort } from './appliance.ts'
+import { Appliance } from './appliance.ts'
 
 export interface RealmBenchOptions {
   /** Names of full nodes; each has a line to the one controller, unless `wired` says otherwise. */

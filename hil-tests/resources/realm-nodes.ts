@@ -3,13 +3,14 @@ import { appendFileSync, copyFileSync, existsSync, mkdirSync, readdirSync, readF
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
+import { freePort } from '../../appliance/contracts/free-port.ts'
 import { hashPassword } from '../../appliance/bus/index.ts'
 import { makeConfig } from '../../appliance/config/load.ts'
 import { MtorError, toMtorError } from '../../appliance/contracts/errors.ts'
 import { createRealm, joinWith } from '../../appliance/realm/routes.ts'
 import type { RealmStatus } from '../../appliance/realm/status.ts'
 import { SimulatorProcess } from '../../drivers/rover/simulator/host.ts'
-import { Appliance, freePort } from './appliance.ts'
+import { Appliance } from './appliance.ts'
 import type { RealmNet } from './realm-net.ts'
 
 const run = promisify(execFile)

@@ -1,26 +1,14 @@
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { systemClock } from '../../contracts/clock.ts'
 import type { SystemEventInput } from '../../contracts/events.ts'
+import { freePorts } from '../../contracts/free-port.ts'
 import { EtcdProcess } from '../../realm/etcd/process.ts'
 import type { JournalHarness } from '../contract.ts'
 import { EtcdJournal, type EtcdJournalOptions } from './journal.ts'
 
-/** Ports of loopback that are free now. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, async () => {
-    const server = createServer().listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    return server
-  }))
-  const ports = servers.map((server) => (server.address() as { port: number }).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => { server.close(resolve) })))
-  return ports
-}
 
 /** etcd members on loopback in a temporary folder, for tests. */
 export class TestEtcd {

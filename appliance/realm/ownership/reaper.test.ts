@@ -1,10 +1,11 @@
 import { createServer, type AddressInfo } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
+import { freePort } from '../../contracts/free-port.ts'
 import { systemClock } from '../../contracts/clock.ts'
 import { MtorError } from '../../contracts/errors.ts'
 import { Hub } from '../../contracts/hub.ts'
 import type { PeerInfo } from '../peers/port.ts'
-import { becomes, freePort } from '../testing.ts'
+import { becomes } from '../testing.ts'
 import { Reaper } from './reaper.ts'
 
 /** A reaper that sees one other node, `b`, at a real port; its lease is taken when the answers of `expel` allow it. */

@@ -1,6 +1,6 @@
 import test from 'ava'
+import { freePort } from '../../contracts/free-port.ts'
 import { Bench } from '../../../hil-tests/resources/bench.ts'
-import { freePort } from '../../../hil-tests/resources/appliance.ts'
 import { becomes } from '../testing.ts'
 import { ask } from './testing.ts'
 
