@@ -21,3 +21,10 @@ test('a failed type check counts as a failure even when every test passed', (t) 
 test('nothing run counts as nothing passed', (t) => {
   t.is(read('TAP version 13\n1..0').report.closingLine(), '0 passed, 0 failed')
 })
+
+test('a second run of what failed takes the place of the first; what fails again, or did not run, has failed', (t) => {
+  const { report: first } = read('ok 1 - bus › limits › a\nnot ok 2 - bus › limits › starved\nnot ok 3 - bus › limits › wrong\nnot ok 4 - bus › limits › gone\nnot ok 5 - other › starved')
+  const { report: again } = read('ok 1 - a\nok 2 - starved\nnot ok 3 - wrong')
+  t.deepEqual((first as unknown as Report).amend(again as unknown as Report, 'bus › limits › '), ['bus › limits › starved'])
+  t.is(first.closingLine(), '2 passed, 3 failed')
+})
