@@ -97,7 +97,9 @@ export class FlowEditor {
 
   /** Opens a node's form with a double click; resolves once it stands still. */
   async edit(id: string): Promise<void> {
-    await this.node(id).locator('.red-ui-flow-node').first().dblclick({ force: true })
+    // A person whose double click fell into a redrawing of the canvas clicks again.
+    const opened = () => this.page.locator('#node-dialog-ok').waitFor({ timeout: 5_000 }).then(() => true, () => false)
+    do await this.node(id).locator('.red-ui-flow-node').first().dblclick({ force: true }); while (!await opened())
     await this.settled()
   }
 
