@@ -86,7 +86,7 @@ test('a handler that ends at its own node is gone at all', async (t) => {
   await becomes('a knows the handler', () => a.handlers.handles('airlock.vent'))
   await flow.client.endAsync()
   await becomes('a knows that it is gone', () => !a.handlers.handles('airlock.vent'))
-  t.pass()
+  t.false(b.handlers.handles('airlock.vent'))
 })
 
 test('a probe proves the handlers of its own node: one at another node does not answer for them', async (t) => {

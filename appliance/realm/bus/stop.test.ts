@@ -71,8 +71,8 @@ test('a stop that was triggered while a link was down for a moment gets through 
   await becomes('b is offline', () => !a.online().includes('b'))
   a.stopPath.trigger('key')
   await b.peers.start()
-  await becomes('b has stopped', () => b.stops.length === 1)
-  t.pass()
+  await becomes('b has stopped', () => b.stops.length > 0)
+  t.is(b.stops.length, 1)
 })
 
 test('the dead man\'s switch of a client stops the realm when its node is lost', async (t) => {
