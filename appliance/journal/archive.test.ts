@@ -1,6 +1,7 @@
 import test, { type ExecutionContext } from 'ava'
 import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { archivesWhatIsFinished } from './archive-contract.ts'
 import type { Journal } from './port.ts'
 import { sampleInput } from './contract.ts'
 import { SqliteHarness } from './harness.ts'
@@ -27,26 +28,7 @@ async function archived(journal: Journal, atLeast: number) {
 
 test('finished intents beyond the limit go to the archive, can still be read, and their ids are still known', async (t) => {
   const harness = await make(t, 1 << 26)
-  const open = sampleInput()
-  await harness.journal.accept(open)
-  const dead = (await finished(harness.journal, 1, true))[0]!
-  const inputs = await finished(harness.journal, 600)
-  const before = await harness.journal.get(inputs[0]!.envelope.id)
-  await archived(harness.journal, 500)
-  for (const reopened of [false, true]) {
-    const journal = reopened ? await harness.reopen() : harness.journal
-    const stats = await journal.stats()
-    t.true(stats.finished - stats.archivedTotal <= 125, 'at most one step over the limit stays')
-    t.deepEqual([stats.accepted, stats.unfinished, stats.finished, stats.deadLetters], [602, 1, 601, 1])
-    t.deepEqual(await journal.get(inputs[0]!.envelope.id), before)
-    t.is(before?.final?.code, 'DEADLINE')
-    t.is(await journal.accept(inputs[0]!), 'duplicate')
-    t.is(await journal.accept({ ...inputs[0]!, envelope: { ...inputs[0]!.envelope, priority: 1 } }), 'conflict')
-    t.false(await journal.finish(inputs[0]!.envelope.id, { state: 'succeeded' }))
-    t.is(await journal.claim(inputs[0]!.envelope.id, { node: 'base' }), undefined)
-    t.is((await journal.get(open.envelope.id))?.state, 'accepted', 'what is unfinished is never archived')
-    t.deepEqual((await journal.list({ deadLetter: true })).map(({ envelope }) => envelope.id), [dead.envelope.id], 'nor is a dead letter')
-  }
+  await archivesWhatIsFinished(t, { journal: harness.journal, reopen: () => harness.reopen(), finished, archived, count: 600, atLeast: 500 })
 })
 
 test('a journal of dead letters alone is bounded as well', async (t) => {

@@ -24,6 +24,16 @@ export interface Verdict {
   finals: Record<string, number>
 }
 
+/** What the controller carried out more than once: an intent, or an epoch and sequence. */
+export function executedTwice(executions: readonly { intentId?: string; epoch?: number; sequence?: number }[]): string[] {
+  const doubles = (keyOf: (f: (typeof executions)[number]) => string | undefined) => {
+    const count = new Map<string, number>()
+    for (const f of executions) { const key = keyOf(f); if (key !== undefined) count.set(key, (count.get(key) ?? 0) + 1) }
+    return [...count].filter(([, n]) => n > 1).map(([key, n]) => `${key} × ${n}`)
+  }
+  return [...doubles((f) => f.intentId), ...doubles((f) => `epoch ${f.epoch} sequence ${f.sequence}`)]
+}
+
 /**
  * Judges a run by its logs alone: the client's (what was submitted and acknowledged), the daemon's (what it told),
  * the journal file (what it made durable) and the controller's own (what really happened).
@@ -47,12 +57,7 @@ export function judgeExactlyOnce(files: { client: string; core: readonly string[
   const doubleFinals = [...told].filter(([id, states]) => states.length > 1 || (journal.has(id) && journal.get(id) !== states[0])).map(([id, states]) => `${id} told ${states.join(', ')}; journal ${journal.get(id)}`)
 
   const executions = controller.filter((f) => f.fact === 'execute')
-  const doubles = (keyOf: (f: ControllerFact) => string | undefined) => {
-    const count = new Map<string, number>()
-    for (const f of executions) { const key = keyOf(f); if (key !== undefined) count.set(key, (count.get(key) ?? 0) + 1) }
-    return [...count].filter(([, n]) => n > 1).map(([key, n]) => `${key} × ${n}`)
-  }
-  const doubleExecutions = [...doubles((f) => f.intentId), ...doubles((f) => `epoch ${f.epoch} sequence ${f.sequence}`)]
+  const doubleExecutions = executedTwice(executions)
   const done = new Set(executions.map((f) => f.intentId))
   const moves = new Set([...submitted].filter(([, type]) => type.startsWith('drive.') || type === 'light.set').map(([id]) => id))
   const phantoms = [...journal].filter(([id, state]) => state === 'succeeded' && moves.has(id) && !done.has(id)).map(([id]) => id)

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { executedTwice } from './exactly-once.ts'
 import { readFacts, readJournalStates } from './logs.ts'
 
 interface ClientFact { at: number; fact: string; id?: string; type?: string; state?: string; node?: string; receipt?: { id: string | null; accepted: boolean; duplicate?: boolean; durable?: boolean; code?: string } }
@@ -103,12 +104,7 @@ export function judgeRealm(files: RealmFiles): RealmVerdict {
     .map(([id, { states, by }]) => `${id} ${types.get(id)}: told ${[...states].join(', ')} by ${[...by].join(', ')}; journal ${journal.get(id)}`)
 
   const executions = controller.filter((f) => f.fact === 'execute')
-  const doubles = (keyOf: (f: ControllerFact) => string | undefined) => {
-    const count = new Map<string, number>()
-    for (const f of executions) { const key = keyOf(f); if (key !== undefined) count.set(key, (count.get(key) ?? 0) + 1) }
-    return [...count].filter(([, n]) => n > 1).map(([key, n]) => `${key} × ${n}`)
-  }
-  const doubleExecutions = [...doubles((f) => f.intentId), ...doubles((f) => `epoch ${f.epoch} sequence ${f.sequence}`)]
+  const doubleExecutions = executedTwice(executions)
   const done = new Set(executions.map((f) => f.intentId))
   const phantoms = [...journal].filter(([id, state]) => state === 'succeeded' && isMotion(types.get(id)) && !done.has(id)).map(([id]) => `${id} ${types.get(id)}`)
 
