@@ -1,6 +1,8 @@
 import test from 'ava'
 import { becomes } from '../../inference/supervisor/testing.ts'
-import { realmOf, WAIT_MS } from './testing.ts'
+import { realmOf, WAIT_MS, type WorkerNode } from './testing.ts'
+
+const isAtIt = async (node: WorkerNode): Promise<void> => { await becomes('its worker is busy', () => node.bench.supervisor.status().workers.some(({ state }) => state === 'busy')) }
 
 test('what can be done here at once is done here', async (t) => {
   const { a } = await realmOf(t, { a: {}, b: {} })
@@ -18,7 +20,8 @@ test('a node without any model uses those of another: the file goes along, and n
 
 test('a busy node gives what comes meanwhile to another, whose answer is quicker than the wait', async (t) => {
   const { a } = await realmOf(t, { a: {}, b: {} })
-  const first = a!.say('sleep 600 slow')
+  const first = a!.say('sleep 1500 slow')
+  await isAtIt(a!)
   const [second, third] = [await a!.say('say quick'), await first]
   t.is(second.node, 'b')
   t.is(third.node, 'a')
@@ -49,6 +52,7 @@ test('an input that cannot be read, or does not fit on a link, goes nowhere', as
 test('where an input does not fit on a link it is run here, though here is busy', async (t) => {
   const { a } = await realmOf(t, { a: {}, b: {} })
   const first = a!.say('sleep 300 slow')
+  await isAtIt(a!)
   t.is((await a!.say(`say ${'x'.repeat(9 * 1024 * 1024)}`)).node, 'a')
   await first
 })
@@ -81,6 +85,7 @@ test('a model of the same name that is another is not used', async (t) => {
   await becomes('both have heard of each other', () => b!.inference.seen('talker').length === 0 && a!.online().length === 2)
   t.deepEqual(a!.inference.seen('talker'), [])
   const first = a!.say('sleep 200 slow')
+  await isAtIt(a!)
   t.is((await a!.say('say it')).node, 'a')
   await first
 })
