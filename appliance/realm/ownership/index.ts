@@ -68,6 +68,7 @@ export class DeviceOwnership {
       owner: (device) => this.#registry.owner(device), lines: (device) => this.#registry.lines(device), isWired: (device, node) => this.#registry.wired(device).has(node),
       seat: (device) => this.#seats.get(device), leaseOf: (node) => this.#etcd?.nodes.get(node), store: () => this.#store,
       changed: (owner) => { this.#learn(owner.device, owner) },
+      look: async () => { if (this.#store) await this.#look(this.#store) },
     })
     this.#off.push(this.#moves.start())
   }
@@ -84,15 +85,14 @@ export class DeviceOwnership {
     const { clock, realm } = this.#o
     this.#etcd = etcd
     this.#store = new OwnerStore(etcd.client, this.#keys, realm)
-    const { kvs, revision } = await this.#store.read()
-    this.#registry.reset(kvs, revision)
+    const revision = await this.#look(this.#store)
     this.#watch = new Watch({
       client: etcd.client, clock, prefix: this.#keys.root,
       onEvents: (events) => {
         for (const event of events) { this.#registry.apply(event); this.#tellOwner(event) }
         this.#considerAll()
       },
-      resync: async () => { const now = await this.#store!.read(); this.#registry.reset(now.kvs, now.revision); this.#considerAll(); return now.revision },
+      resync: () => this.#look(this.#store!),
     })
     this.#watch.start(revision)
     this.#off.push(etcd.lease.onChange((held) => { if (held) void this.#refresh(); else this.#considerAll() }))
@@ -370,12 +370,16 @@ export class DeviceOwnership {
     })
   }
 
+  /** Resolves with the revision at which the owners were read. */
+  async #look(store: OwnerStore): Promise<number> {
+    const { kvs, revision } = await store.read()
+    this.#registry.reset(kvs, revision)
+    this.#considerAll()
+    return revision
+  }
+
   async #refresh() {
-    try {
-      const { kvs, revision } = await this.#store!.read()
-      this.#registry.reset(kvs, revision)
-      this.#considerAll()
-    } catch { if (this.#running) this.#o.clock.setTimeout(() => { if (this.#running && this.#etcd?.lease.held) void this.#refresh() }, RETRY_MS) }
+    try { await this.#look(this.#store!) } catch { if (this.#running) this.#o.clock.setTimeout(() => { if (this.#running && this.#etcd?.lease.held) void this.#refresh() }, RETRY_MS) }
   }
 
   async #tellLine(device: string, seat: Seat, lease: string) {

@@ -33,6 +33,8 @@ export interface MovesOptions {
   leaseOf(node: string): string | undefined
   store(): OwnerStore | undefined
   changed(owner: Owner): void
+  /** Reads anew who owns what, past the watch. */
+  look(): Promise<void>
 }
 
 const CHANNEL = 'device'
@@ -42,6 +44,8 @@ const TAKEN_MS = 3_000
 const STANDSTILL_MS = 3_000
 const SETTLE_MS = 1_000
 const AGAIN_MS = 20
+/** So long after a hand-over the watch has brought it, unless its stream is stale. */
+const WATCHED_MS = 200
 
 const Device = Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' })
 const questionValidator = validator(Type.Union([
@@ -123,11 +127,14 @@ export class Moves {
 
   /** Once the device obeys this node. */
   async #taken(device: string, epoch: number): Promise<boolean> {
-    const { clock, seat: seatOf } = this.#o
-    const untilMs = clock.monoMs() + TAKEN_MS
-    while (clock.monoMs() < untilMs) {
+    const { clock, seat: seatOf, look } = this.#o
+    const startMs = clock.monoMs()
+    let looking: Promise<void> | undefined
+    for (let ms = 0; ms < TAKEN_MS; ms = clock.monoMs() - startMs) {
       const seat = seatOf(device)
-      if (seat?.mine && seat.mine.epoch >= epoch && seat.taken) return await seat.taken.then(() => true, () => false)
+      const isOurs = seat?.mine !== undefined && seat.mine.epoch >= epoch
+      if (isOurs && seat.taken && await seat.taken.then(() => true, () => false)) return true
+      if (!isOurs && ms >= WATCHED_MS) looking ??= look().catch(() => { looking = undefined })
       await this.#pause(2)
     }
     return false
