@@ -115,6 +115,9 @@ async function main(config: Config): Promise<void> {
   const own = new SqliteJournal({ file: inStateDir(config, config.journal.file), clock, maxFinished: config.journal.maxFinished, archiveMaxBytes: config.journal.archiveMaxBytes, onEvent: (event) => hub.system(event) })
   const together = realm && new Together({ realm, config, clock, hub, local: own })
   if (together) await part('etcd', () => together.consensus.start(), () => together.consensus.stop())
+  // While etcd elects: it keeps this thread busy, and a lease would not be renewed meanwhile.
+  const understander = await part('sentence templates', () => Understander.load({ directories: config.understand.directories, sequences: sequenceNames, cacheDirectory: join(config.stateDir, 'cache') }), (loaded) => loaded.stop())
+  isStop = (text) => understander.match(text).type === 'stop'
   const journal: Journal = await part('journal', async () => {
     const opened = together?.journal ?? own
     await opened.start()
@@ -142,8 +145,6 @@ async function main(config: Config): Promise<void> {
   const stopSocket = new StopSocket(inRunDir(config, config.guard.stopSocket), stop)
   await part('emergency stop', () => stopSocket.start(), () => stopSocket.stop())
 
-  const understander = await part('sentence templates', () => Understander.load({ directories: config.understand.directories, sequences: sequenceNames, cacheDirectory: join(config.stateDir, 'cache') }), (loaded) => loaded.stop())
-  isStop = (text) => understander.match(text).type === 'stop'
   const topics = topicsOf(config.realm)
   const handlers = new Handlers({
     hub, clock, topics, values: journal, publish: (topic, payload, options) => bus.publish(topic, payload, options), isVacant: isNotFitted,
