@@ -1,10 +1,14 @@
 import test, { type ExecutionContext } from 'ava'
+import { connectAsync } from 'mqtt'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../appliance/contracts/clock.ts'
 import { uuidv7 } from '../appliance/contracts/ids.ts'
+import type { RoverState } from '../appliance/contracts/telemetry.ts'
+import { topicsOf } from '../appliance/contracts/topics.ts'
+import * as show from '../appliance/gateway/show.ts'
 import { RoverLink } from '../drivers/rover/link.ts'
 import { judgeOwnership } from './checkers/ownership.ts'
 import { readFacts } from './checkers/logs.ts'
@@ -46,6 +50,37 @@ test.serial('two boards and a witness: any node takes an intent, the owner is ki
   t.deepEqual(violations, [])
   t.true(changes >= 2)
   t.is(executions, 5)
+})
+
+test.serial('clients of all nodes see one state of the device, of the node that commands it, and that it is not connected once none does', async (t) => {
+  const { bench, owner, submit, other } = await realm(t)
+  const first = await owner(), second = other(first)
+  const seen: Record<string, RoverState[]> = { a: [], b: [], w: [] }
+  for (const [at, states] of Object.entries(seen)) {
+    const client = await connectAsync(bench.node(at).mqttUrl)
+    t.teardown(() => client.end(true))
+    client.on('message', (_, payload) => { states.push(JSON.parse(payload.toString()) as RoverState) })
+    await client.subscribeAsync(topicsOf('bench').deviceState('rover'))
+  }
+  const all = (what: string, fits: (state: RoverState) => boolean) => bench.until(what, async () => Object.values(seen).every((states) => states.length > 0 && fits(states.at(-1)!)))
+  t.like((await submit('w', 'light.set', { on: true })).end, { state: 'succeeded' })
+  await all('the state of its owner is everywhere', ({ node, lightFraction }) => node === first && lightFraction === 1)
+  await bench.node('w').control.call('POST', '/devices/rover/move', { to: second })
+  await all('the state of its new owner is everywhere', ({ node, connected }) => node === second && connected)
+  for (const states of Object.values(seen)) {
+    t.deepEqual([...new Set(states.map(({ node }) => node))], [first, second])
+    t.true(states.every(({ connected }) => connected))
+  }
+  const status = async (at: string) => show.status(await bench.node(at).control.call('GET', '/status') as Record<string, unknown>).split('\n').find((line) => line.startsWith('device rover'))
+  const { epoch } = (await bench.devices(first))[0]!
+  t.true((await status(first))!.includes(`  connected, stands by (${second} commands it, epoch ${epoch}), `), await status(first))
+  t.true((await status(second))!.includes(`  connected, commanded by this node, epoch ${epoch}, `), await status(second))
+  for (const node of [first, second]) await bench.node(node).kill()
+  await bench.until('the witness says that it is not connected', async () => seen.w!.at(-1)!.connected === false)
+  t.deepEqual(seen.w!.at(-1), { connected: false, node: 'w' })
+  await bench.node(first).start()
+  await bench.until('it is commanded again', async () => seen.w!.at(-1)!.connected)
+  t.is(seen.w!.at(-1)!.node, first)
 })
 
 test.serial('an owner that is stopped in the middle of a motion loses the device, and when it goes on it commands nothing', async (t) => {

@@ -35,7 +35,7 @@ const CHANNELS: Record<string, Channel> = {
   nodeState: { address: at.nodeState('{node}'), summary: 'State of a node, retained; the will says online: false', message: 'NodeState', qos: 1, retain: true, parameters: { node: NODE } },
   nodeTelemetry: { address: at.telemetry('{node}', '{packet}'), summary: 'Telemetry packets of a node', message: 'NodeTelemetry', qos: 0, parameters: { node: NODE, packet: 'Which packet, such as node' } },
   systemEvent: { address: at.event('{severity}' as 'info', '{component}'), summary: 'What happened to the appliance itself', message: 'SystemEvent', qos: 0, parameters: { severity: `One of ${SEVERITIES.join(', ')}`, component: 'Which part' } },
-  deviceState: { address: at.deviceState('{device}'), summary: 'State of a device; a value that could not be read is absent', message: 'DeviceState', qos: 0, parameters: { device: DEVICE } },
+  deviceState: { address: at.deviceState('{device}'), summary: 'State of a device as the node knows it that commands it, retained; a value that could not be read is absent', message: 'DeviceState', qos: 0, parameters: { device: DEVICE } },
   deviceCommand: { address: at.deviceCommand('{device}'), summary: 'A request to the appliance, never seen by the device as it is', message: 'DeviceRequest', qos: 1, parameters: { device: DEVICE } },
   workerOffer: { address: at.workerOffer('{worker}'), summary: 'What a worker can do, such as the models a node of the realm runs for the others, retained', message: 'WorkerOffer', qos: 1, retain: true, parameters: { worker: WORKER } },
   workerHealth: { address: at.workerHealth('{worker}'), summary: 'How a worker is, with a score from 0 to 100, retained', message: 'WorkerHealth', qos: 0, retain: true, parameters: { worker: WORKER } },

@@ -9,7 +9,7 @@ export const NodeState = Type.Object({
   version: Type.Optional(Type.String()),
   mode: Type.Optional(Type.String()),
   armed: Type.Optional(Type.Boolean()),
-  devices: Type.Optional(Type.Record(Type.String(), Type.String({ description: 'connected, lost …' }))),
+  devices: Type.Optional(Type.Record(Type.String(), Type.String({ description: 'connected, lost …' }), { description: 'How its own lines are, whoever commands the devices' })),
   speech: Type.Optional(Type.String()),
   role: Type.Optional(Type.String({ description: 'In a realm: full or witness' })),
   protocol: Type.Optional(Type.Integer({ minimum: 1, description: 'In a realm: what it speaks with the other nodes; it understands the one before too' })),
@@ -33,9 +33,10 @@ export const NodeTelemetry = Type.Object({
 }, { additionalProperties: false })
 export type NodeTelemetry = Static<typeof NodeTelemetry>
 
-/** State of a rover on device/<device>/state. A value that could not be read is absent, never zero. */
+/** State of a rover, retained on device/<device>/state. A value that could not be read is absent, never zero. */
 export const RoverState = Type.Object({
-  connected: Type.Boolean(),
+  connected: Type.Boolean({ description: 'False too where no node commands it' }),
+  node: Type.Optional(Type.String({ ...NodeName, description: 'Who says so: the node that commands it; where none does for some seconds, one that has noticed' })),
   ageMs: Type.Optional(Type.Number({ minimum: 0, description: 'Age of the values below, ms' })),
   moving: Type.Optional(Type.Boolean()),
   stalled: Type.Optional(Type.Boolean()),

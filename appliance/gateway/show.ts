@@ -2,6 +2,7 @@ import { EXIT } from './exit-codes.ts'
 import type { Finding } from './doctor.ts'
 import { MtorError } from '../contracts/errors.ts'
 import { intentDefinition } from '../contracts/intents.ts'
+import type { DeviceView } from '../realm/ownership/index.ts'
 import { table } from './table.ts'
 
 /** What the CLI prints for people. Everything here takes what the daemon sent and gives text. */
@@ -75,7 +76,16 @@ export function eventLine(event: Json): string {
 /** The status as lines. */
 export function status(s: Json): string {
   const value = (v: unknown): string => v === null || v === undefined ? '-' : typeof v === 'object' ? Object.entries(v as Json).map(([k, x]) => `${k} ${typeof x === 'object' && x !== null ? JSON.stringify(x) : typeof x === 'number' ? Math.round(x * 1000) / 1000 : String(x)}`).join(', ') : String(v)
-  return table(Object.entries(s).flatMap(([key, v]) => key === 'devices' ? Object.entries(v as Json).map(([id, d]) => [`device ${id}`, value(d)]) : [[key, value(v)]]))
+  const device = ({ connected, command, ...rest }: Json) => [connected ? 'connected' : 'not connected', ...(command ? [commandText(command as CommandOf)] : []), ...(Object.keys(rest).length > 0 ? [value(rest)] : [])].join(', ')
+  return table(Object.entries(s).flatMap(([key, v]) => key === 'devices' ? Object.entries(v as Json).map(([id, d]) => [`device ${id}`, device(d as Json)]) : [[key, value(v)]]))
+}
+
+type CommandOf = Pick<DeviceView, 'here' | 'owner' | 'epoch' | 'alone'>
+/** Which node commands a device, as seen from a node that has a line to it. */
+function commandText({ here, owner, epoch, alone }: CommandOf): string {
+  const under = epoch === undefined ? '' : `, epoch ${epoch}`
+  if (here === 'commands') return `commanded by this node${alone ? ' alone' : ''}${under}`
+  return owner === undefined ? `${here} (no node is known to command it)` : `${here} (${owner} commands it${under})`
 }
 
 /** The catalogue. @throws MtorError NOT_FOUND for an unknown type */

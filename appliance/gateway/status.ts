@@ -8,12 +8,11 @@ import type { Topics } from '../contracts/topics.ts'
 import type { Dispatcher, IntentService } from '../dispatch/index.ts'
 import type { Guard } from '../guard/mode.ts'
 import type { Journal } from '../journal/port.ts'
+import type { DeviceView } from '../realm/ownership/index.ts'
+import { DEVICE_STATE_MS, DeviceStates, type RealmDevices } from './device-states.ts'
 
 /** Node telemetry is published, and recorded, this often. */
 export const TELEMETRY_MS = 10_000
-const DEVICE_STATE_MS = 500
-/** A state that stays as it is is told again after this: who counts readings, such as the limit of a flow, counts it too. */
-const DEVICE_STATE_AGAIN_MS = 2_000
 
 export interface StatusParts {
   version: string
@@ -28,6 +27,8 @@ export interface StatusParts {
   topics: Topics
   /** Role and versions of this node in its realm, where it is in one. */
   realm?(): Pick<NodeState, 'role' | 'protocol' | 'schema' | 'envelope'>
+  /** Who commands what, in a realm. */
+  ownership?: RealmDevices & { list(): DeviceView[] }
   publish(topic: string, payload: unknown, options?: { retain?: boolean }): void
   /** Readings by name, for the record of the node. */
   record(values: Readonly<Record<string, number | undefined>>): void
@@ -42,9 +43,13 @@ export class Status {
   #delay: ReturnType<typeof monitorEventLoopDelay> | undefined
   #timers: NodeJS.Timeout[] = []
   #lastState = ''
-  readonly #lastDevice = new Map<string, { text: string; atMs: number }>()
+  readonly #devices: DeviceStates
 
-  constructor(parts: StatusParts) { this.#p = parts }
+  constructor(parts: StatusParts) {
+    this.#p = parts
+    const { hub, drivers, topics, publish, ownership } = parts
+    this.#devices = new DeviceStates({ node: hub.node, drivers, topics, publish, realm: ownership })
+  }
 
   start(): void {
     this.#delay = monitorEventLoopDelay({ resolution: 10 })
@@ -65,7 +70,7 @@ export class Status {
     return {
       node: p.hub.node, version: p.version, pid: process.pid, uptimeS: Math.round((performance.now() - this.#since) / 1000),
       mode: p.guard.mode, armed: p.guard.armed,
-      devices: Object.fromEntries(p.drivers.map((d) => [d.id, d.state()])),
+      devices: Object.fromEntries(p.drivers.map((d) => [d.id, { ...d.state(), ...this.#command(d.id) }])),
       speech: p.speech(), ...p.more(), bus: p.bus(),
       intents: { ...p.service.counts, ...p.dispatcher.snapshot(), running: p.dispatcher.snapshot().running.length },
       journal: await p.journal.stats().catch((error: unknown) => ({ unavailable: String(error) })),
@@ -73,19 +78,17 @@ export class Status {
     }
   }
 
+  /** Which node commands a device, and under which epoch; nothing outside of a realm. */
+  #command(device: string): { command?: Pick<DeviceView, 'here' | 'owner' | 'epoch' | 'alone'> } {
+    const view = this.#p.ownership?.list().find((one) => one.device === device)
+    if (!view) return {}
+    const { here, owner, epoch, alone } = view
+    return { command: { here, owner, epoch, ...(alone ? { alone } : {}) } }
+  }
+
   #publishChanges(): void {
     const { hub, guard, drivers, version, topics, publish } = this.#p
-    for (const driver of drivers) {
-      const state = driver.state()
-      // Age alone is no news.
-      const { ageMs: _, ...news } = state
-      const text = JSON.stringify(news)
-      const last = this.#lastDevice.get(driver.id), nowMs = performance.now()
-      // Of a device that is lost the last values are no reading.
-      if (last?.text === text && !(driver.connected && nowMs - last.atMs >= DEVICE_STATE_AGAIN_MS)) continue
-      this.#lastDevice.set(driver.id, { text, atMs: nowMs })
-      publish(topics.deviceState(driver.id), state, { retain: true })
-    }
+    this.#devices.look()
     const state: Omit<NodeState, 'at'> = { v: PROTOCOL_VERSION, node: hub.node, online: true, version, mode: guard.mode, armed: guard.armed, devices: Object.fromEntries(drivers.map((d) => [d.id, d.connected ? 'connected' : 'lost'])), speech: String(this.#p.speech().state), ...this.#p.realm?.() }
     const text = JSON.stringify(state)
     if (text === this.#lastState) return

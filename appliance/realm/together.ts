@@ -1,16 +1,18 @@
 import { join } from 'node:path'
 import type { Driver } from '../../drivers/port.ts'
+import { idOf, type Mesh } from '../bus/mesh/index.ts'
 import type { Config } from '../config/schema.ts'
 import { bootId, type Clock } from '../contracts/clock.ts'
 import { MtorError } from '../contracts/errors.ts'
 import type { Hub } from '../contracts/hub.ts'
 import { intentPolicy } from '../contracts/intents.ts'
 import { judge, type Dispatcher, type Elsewhere } from '../dispatch/index.ts'
+import type { RealmDevices } from '../gateway/device-states.ts'
 import { EtcdJournal } from '../journal/etcd/index.ts'
 import type { Journal } from '../journal/port.ts'
 import { Consensus } from './consensus/index.ts'
 import type { Realm } from './index.ts'
-import { DeviceOwnership } from './ownership/index.ts'
+import { DeviceOwnership, type DeviceView } from './ownership/index.ts'
 import { Reaper } from './ownership/reaper.ts'
 import { VersionRegister } from './upgrade/register.ts'
 import { RealmJournal, Work } from './work/index.ts'
@@ -62,6 +64,18 @@ export class Together {
     journal.onUp((etcd) => { etcd.client.add(consensus.endpoints) })
     journal.onUp((etcd) => this.ownership.attach(etcd))
     this.#reaper = new Reaper({ peers, clock, hub, expel: async (gone) => { await journal.etcd?.expel(gone) } })
+  }
+
+  /** For who tells how devices are. */
+  devices(mesh: Pick<Mesh, 'last'>): RealmDevices & { list(): DeviceView[] } {
+    const { ownership } = this
+    // Who is cut off knows who did, not who does.
+    const isKnown = ({ owner, here }: DeviceView) => here === 'commands' || (this.journal.etcd?.lease.held === true && owner !== this.#o.realm.membership.node)
+    return {
+      ids: () => ownership.list().map(({ device }) => device), list: () => ownership.list().map((view) => isKnown(view) ? view : { ...view, owner: undefined, epoch: undefined }), mayCommand: (device) => ownership.mayCommand(device),
+      online: () => this.#o.realm.peers.list().flatMap(({ node, online }) => online ? [node] : []),
+      last: (topic) => { const said = mesh.last(topic); return said && { id: idOf(said.version), node: said.version.n, payload: said.payload } },
+    }
   }
 
   /** Undefined until `begin`. */

@@ -9,7 +9,7 @@ import { markOf, marked, type Mark } from './mark.ts'
 import type { BrokerSide, Item, PersistenceWatch, Publish, Qos } from './port.ts'
 import { Queues } from './queues.ts'
 import { RetainedVersions } from './retained.ts'
-import { VersionClock } from './version.ts'
+import { VersionClock, type Version } from './version.ts'
 
 export { ClientEntry } from './clients.ts'
 export { markOf, marked } from './mark.ts'
@@ -219,6 +219,9 @@ export class Mesh implements PersistenceWatch {
       retained: [...this.#retained.all()].map(({ topic, version, payload, qos }) => ({ kind: 'publish', version, topic, payload, qos, retain: true })),
     }
   }
+
+  /** What was last retained on a topic, at whichever node; empty where it was deleted. */
+  last(topic: string): { version: Version; payload: Buffer } | undefined { return this.#retained.last(topic) }
 
   /** The same at all nodes that agree on what is retained. */
   digest(): string { return this.#retained.digest() }

@@ -65,6 +65,9 @@ export class RetainedVersions {
     return stand?.payload ?? kept?.payload
   }
 
+  /** What was said last, whatever stands for it. */
+  last(topic: string): Kept | undefined { return this.#entries.get(topic)?.kept }
+
   /** Says what `node` has said so far anew, with new versions. */
   restamp(node: string, next: () => Version): (Kept & { topic: string })[] {
     return [...this.all()].filter(({ version }) => version.n === node).map(({ topic, payload, qos }) => {
