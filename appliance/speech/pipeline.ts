@@ -1,14 +1,18 @@
 import type { Completeness } from '../understand/port.ts'
 import { AnswerEars, answersIn, isFree, shortAnswer, type ExpectedAnswer, type Heard } from './answer-ears.ts'
-import { GARBAGE, textOf, type Recogniser, type SpeechEngine, type Transcript, type Word } from './engine.ts'
+import { CommandEars } from './command-ears.ts'
+import { textOf, type Recogniser, type SpeechEngine, type Transcript, type Word } from './engine.ts'
 import { ENGINES, openEngine } from './engines/index.ts'
-import { commandPhrases, leadOf, phrasesFor, SPOT_PHRASES, STOP_PHRASES, WAKE_WORD, type CommandGrammar } from './grammar.ts'
+import { freeAnswer, textAfterLead } from './free-text.ts'
+import { commandPhrases, leadOf, phrasesFor, SPOT_PHRASES, STOP_PHRASES, type CommandGrammar } from './grammar.ts'
 import { afterWakeWord, judge, textAfterWakeWord, type CommandTuning } from './judge.ts'
 import { levelDb } from './level.ts'
 import { LearnedWords, type LearnedWordConfig, type Spotted } from './learned.ts'
 import type { FromSpeech } from './messages.ts'
 import { SILERO_MODEL, trustedFolder, type SpeechModelOptions } from './models.ts'
 import { SampleRing } from './ring.ts'
+import { StopWatch } from './stop-watch.ts'
+import { opensWithWakeWord, utterance, type Utterance } from './utterance.ts'
 import { FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, VoiceActivity } from './vad.ts'
 import { WakeCheck } from './wake.ts'
 
@@ -41,50 +45,15 @@ const LEARNED_LATE_SAMPLES = 100 * MS
 const LEARNED_WORD_SAMPLES = 700 * MS
 /** A wake word that stays in the partial text is looked at again after so many frames: the first time its end may still be missing. */
 const WAKE_LOOKS_FRAMES = [12, 20, 28]
-const STOP_LOOKS_FRAMES = [1, 5, 9, 13]
-const STOP_TAIL_SAMPLES = 1.6 * SAMPLE_RATE_HZ
-/** A short utterance is searched for "stop" as soon as it falls silent: the streaming text would come 0.2 s later. */
-const PAUSE_LOOK_FRAMES = 2
-const SHORT_SAMPLES = 2.5 * SAMPLE_RATE_HZ
 /** Talk that is not for the box: the recogniser starts afresh after this, so that its lattice stays small. */
 const IDLE_RENEW_SAMPLES = 10 * SAMPLE_RATE_HZ
 /** Nothing said to the box is longer. */
 const COMMAND_MAX_SAMPLES = 12 * SAMPLE_RATE_HZ
 const FREE_MAX_SAMPLES = 60 * SAMPLE_RATE_HZ
 const ANSWER_MIN_SAMPLES = 0.6 * SAMPLE_RATE_HZ
-/** A sentence is chosen among this many readings of a command. */
-const READINGS = 8
 /** Falling behind by this much is told, and again after a while. */
 const BEHIND_MS = 1_000
 const BEHIND_AGAIN_MS = 10_000
-
-/** From the first sound of an utterance to the silence that ends it. Positions are sample numbers of the stream. */
-interface Utterance {
-  from: number
-  onset: number
-  speechEnd: number
-  /** It may be the answer to a question. */
-  answer?: ExpectedAnswer | undefined
-  /** Began while the box itself was speaking: only "stop" counts. */
-  echo: boolean
-  /** 'open': may still begin with the wake word. 'command': is for the box. 'other': is not. */
-  is: 'open' | 'command' | 'other'
-  spotFrom: number
-  wakeMs?: number
-  /** Another node answers it. */
-  isForgotten?: true
-  /** Where the wake word ended, if it is in this utterance. */
-  wakeEnd?: number
-  wakeFrames: number
-  stopFrames: number
-  stopsSettled: number
-  lastStop: number
-  pauseLooked: boolean
-  lead?: string
-  openRunning: boolean
-  /** Silence at which the text was last found incomplete. */
-  triedSilenceMs: number
-}
 
 /**
  * Sound in, words out: voice activity → wake and stop words → command, or free text. It lives on the time given with
@@ -96,7 +65,8 @@ export class SpeechPipeline {
   #engine: SpeechEngine
   #vad: VoiceActivity
   #spot: Recogniser
-  #command: Recogniser
+  #command: CommandEars
+  #stops: StopWatch
   #check: WakeCheck
   #learned: LearnedWords | undefined
   #open: () => Promise<Recogniser>
@@ -123,29 +93,16 @@ export class SpeechPipeline {
   #behindToldMs = -Infinity
   #closed = false
 
-  /** Answers such as "confirm" and bare numbers are in the grammar without being intents. */
-  #phrases: ReadonlySet<string>
-  /** What can be said now: the templates' grammar and what was learnt on top. */
-  #grammar: CommandGrammar
-  /** A lesson that waits for the end of a command. */
-  #lesson: { grammar: CommandGrammar; done: PromiseWithResolvers<{ tookMs: number }> } | undefined
-  #completeness = (text: string): Completeness => {
-    const known = this.#o.completeness(text)
-    if (known === 'complete' || known === 'extendable' || !this.#phrases.has(text)) return known
-    return known === 'prefix' ? 'extendable' : 'complete'
-  }
-
   private constructor(options: PipelineOptions, parts: { engine: SpeechEngine; vad: VoiceActivity; spot: Recogniser; command: Recogniser; check: WakeCheck; learned?: LearnedWords; open: () => Promise<Recogniser>; tuning: CommandTuning; release?: () => void }) {
     this.#o = options
-    this.#grammar = options.grammar
-    this.#phrases = new Set(options.grammar.phrases)
     this.#engine = parts.engine
     this.#answers = new AnswerEars(parts.engine)
     this.engine = parts.engine.name
     this.#vad = parts.vad
     this.#spot = parts.spot
-    this.#command = parts.command
+    this.#command = new CommandEars({ engine: parts.engine, recogniser: parts.command, grammar: options.grammar, completeness: options.completeness })
     this.#check = parts.check
+    this.#stops = new StopWatch({ spot: parts.spot, check: parts.check, ring: this.#ring })
     this.#learned = parts.learned
     this.#open = parts.open
     this.#tuning = parts.tuning
@@ -164,7 +121,7 @@ export class SpeechPipeline {
     return new SpeechPipeline(options, {
       engine, vad, open, tuning: commands,
       spot: await engine.open({ kind: 'phrases', phrases: phrasesFor(engine, SPOT_PHRASES) }),
-      command: await engine.open({ kind: 'phrases', phrases: commandPhrases(engine, options.grammar), readings: READINGS }),
+      command: await CommandEars.open(engine, commandPhrases(engine, options.grammar)),
       check: await WakeCheck.load(engine, open, wake),
       learned: await LearnedWords.load(options.learnedWords ?? [], options, ({ code, message, hint }) => options.emit({ kind: 'log', level: 'error', message, data: { code, hint } })),
     })
@@ -257,38 +214,18 @@ export class SpeechPipeline {
    * that is being said has ended. While the recogniser is made anew, sound waits for `tookMs`, and is caught up with.
    */
   async learn(more: CommandGrammar): Promise<{ unknownWords: string[]; tookMs: number }> {
-    const { phrases, words, freeTextLeads, usual = [] } = this.#o.grammar
-    const grammar = { phrases: [...phrases, ...more.phrases], words: [...words, ...more.words], freeTextLeads: [...freeTextLeads, ...more.freeTextLeads], lateLeads: more.lateLeads ?? [], usual: [...usual, ...more.usual ?? []] }
-    const done = Promise.withResolvers<{ tookMs: number }>()
+    let taught: Promise<{ tookMs: number }> | undefined
     await this.#inTurn(async () => {
-      this.#lesson?.done.resolve({ tookMs: 0 })
-      this.#lesson = { grammar, done }
+      taught = this.#command.teach(more)
+      // Told to whoever awaits it below; nobody may in the meantime.
+      taught.catch(() => {})
       await this.#learn()
     })
-    if (this.#closed) done.resolve({ tookMs: 0 })
-    const { tookMs } = await done.promise
+    const { tookMs } = await taught ?? { tookMs: 0 }
     return { unknownWords: more.words.filter((word) => !this.#engine.knows(word)), tookMs }
   }
 
-  /** Only between commands: one that is being said is heard to its end as it began. */
-  async #learn(): Promise<void> {
-    const lesson = this.#lesson
-    if (!lesson || this.#utterance?.is === 'command') return
-    this.#lesson = undefined
-    const sinceMs = performance.now()
-    try {
-      const phrases = commandPhrases(this.#engine, lesson.grammar)
-      // Each one made anew leaves some memory behind in Vosk: the same again is not.
-      if (phrases.join('\n') !== commandPhrases(this.#engine, this.#grammar).join('\n')) {
-        const command = await this.#engine.open({ kind: 'phrases', phrases, readings: READINGS })
-        this.#command.close()
-        this.#command = command
-      }
-      this.#grammar = lesson.grammar
-      this.#phrases = new Set(lesson.grammar.phrases)
-      lesson.done.resolve({ tookMs: performance.now() - sinceMs })
-    } catch (error) { lesson.done.reject(error) }
-  }
+  async #learn(): Promise<void> { if (this.#utterance?.is !== 'command') await this.#command.settle() }
 
   /** Behind all sound so far: nobody is speaking, neither somebody nor the box. */
   async quiet(): Promise<boolean> {
@@ -329,7 +266,7 @@ export class SpeechPipeline {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#lesson?.done.resolve({ tookMs: 0 })
+    this.#command.forgetLesson()
     const release = async () => {
       this.#check.close()
       if (this.#release) return this.#release()
@@ -377,14 +314,15 @@ export class SpeechPipeline {
     // While the box itself speaks it may say the word.
     const spotted = this.#learned && !this.#speaking ? await this.#learned.push(frame, speech) : []
     for (const word of spotted) await this.#heardLearned(word)
-    if (this.#lesson) await this.#learn()
+    if (this.#command.hasLesson) await this.#learn()
     let u = this.#utterance
     if (!u) {
       if (!speech) return this.#expire()
       u = await this.#begin()
     } else await this.#feed(u, frame)
     if (speech) u.speechEnd = this.#ring.end
-    await this.#watchStop(u, speech)
+    const stop = await this.#stops.look(u, speech, u.echo || this.#speaking)
+    if (stop !== undefined) this.#o.emit({ kind: 'stop-word', confidence: stop, atMs: this.#nowMs })
     if (u.is === 'open') await this.#watchWake(u)
     const silenceMs = (this.#ring.end - u.speechEnd) / MS
     if (u.is === 'command') await this.#watchEnd(u, silenceMs)
@@ -399,10 +337,7 @@ export class SpeechPipeline {
     const onset = this.#ring.end - FRAME_SAMPLES
     const from = Math.max(onset - PRE_ROLL_SAMPLES, this.#lastEnd + AFTER_LAST_SAMPLES, this.#ring.start)
     const answers = !this.#speaking && this.#endMs <= this.#answerUntilMs
-    const u: Utterance = {
-      from: Math.min(from, onset), onset, speechEnd: this.#ring.end, echo: this.#speaking, is: this.#speaking ? 'other' : answers ? 'command' : 'open', spotFrom: Math.min(from, onset),
-      answer: answers ? this.#answer : undefined, wakeFrames: 0, stopFrames: 0, stopsSettled: 0, lastStop: -Infinity, pauseLooked: false, openRunning: false, triedSilenceMs: 0,
-    }
+    const u = utterance({ from: Math.min(from, onset), onset, speechEnd: this.#ring.end, echo: this.#speaking, is: this.#speaking ? 'other' : answers ? 'command' : 'open', answer: answers ? this.#answer : undefined })
     this.#utterance = u
     if (u.answer) {
       u.openRunning = isFree(u.answer)
@@ -417,26 +352,6 @@ export class SpeechPipeline {
     if (u.is === 'command') await this.#command.accept(samples)
     if (u.openRunning) await (await this.#open()).accept(samples)
     if (u.answer && !isFree(u.answer)) await this.#answers.accept(samples)
-  }
-
-  /** "Stop" is looked for at all times: in the streaming text, and at once when a short utterance falls silent. */
-  async #watchStop(u: Utterance, speech: boolean): Promise<void> {
-    const heard = this.#spot.partial().split(' ').filter((word) => word === 'stop').length
-    const paused = !speech && !u.pauseLooked && this.#ring.end - u.speechEnd >= PAUSE_LOOK_FRAMES * FRAME_SAMPLES
-    if (speech) u.pauseLooked = false
-    if (paused) u.pauseLooked = true
-    if (heard <= u.stopsSettled) u.stopFrames = 0
-    else u.stopFrames++
-    const looks = STOP_LOOKS_FRAMES.includes(u.stopFrames)
-    if (!looks && !(paused && this.#ring.end - u.from <= SHORT_SAMPLES)) return
-    const from = Math.max(u.from, this.#ring.end - STOP_TAIL_SAMPLES)
-    const found = await this.#check.stop(this.#ring.slice(from), u.echo || this.#speaking)
-    if (found) {
-      const at = from + found.startS * SAMPLE_RATE_HZ
-      if (at - u.lastStop > 0.3 * SAMPLE_RATE_HZ) this.#o.emit({ kind: 'stop-word', confidence: found.confidence, atMs: this.#nowMs })
-      u.lastStop = at
-    }
-    if (found || u.stopFrames >= STOP_LOOKS_FRAMES.at(-1)!) u.stopsSettled = Math.max(heard, u.stopsSettled)
   }
 
   async #watchWake(u: Utterance): Promise<void> {
@@ -496,7 +411,7 @@ export class SpeechPipeline {
   /** Has the command come to its end? A text is judged by what the grammar makes of it once the recogniser has been emptied. */
   async #watchEnd(u: Utterance, silenceMs: number): Promise<void> {
     const { endSilenceMs, maxSilenceMs } = this.#o
-    const grammar = this.#grammar
+    const { grammar } = this.#command
     const length = this.#ring.end - u.from
     if (u.lead === undefined && !u.answer) {
       const lead = leadOf(textAfterWakeWord(this.#command.partial()), grammar.freeTextLeads)
@@ -524,7 +439,7 @@ export class SpeechPipeline {
   /** Of a sentence; of an answer first, where one is expected. */
   #completenessOf(u: Utterance, text: string): Completeness {
     const answer = u.answer?.completeness(text) ?? 'nothing'
-    const sentence = answer === 'complete' || answer === 'extendable' ? answer : this.#completeness(text)
+    const sentence = answer === 'complete' || answer === 'extendable' ? answer : this.#command.completeness(text)
     return sentence === 'nothing' ? answer : sentence
   }
 
@@ -546,8 +461,8 @@ export class SpeechPipeline {
     const readings = all.map((words) => judge(words, (u.speechEnd - speechFrom) / SAMPLE_RATE_HZ, (text) => this.#completenessOf(u, text), this.#tuning))
     const spoken = readings.find(({ accepted }) => accepted) ?? readings[0]!
     let heard: Heard = { text: spoken.text, how: spoken.accepted ? 'command' : 'rejected', confidence: spoken.confidence }
-    if (u.lead !== undefined) heard = await this.#freeText(u, u.lead, all) ?? heard
-    else if (u.answer) heard = isFree(u.answer) ? await this.#freeAnswer(u, heard, transcript) : shortAnswer(u.answer, heard, answer ?? await this.#answers.final(), (u.speechEnd - u.onset) / SAMPLE_RATE_HZ, (text) => this.#o.completeness(text), this.#tuning)
+    if (u.lead !== undefined) heard = textAfterLead(u.lead, all, await this.#openWords(u), (s) => this.#msAt(u.from + s * SAMPLE_RATE_HZ)) ?? heard
+    else if (u.answer) heard = isFree(u.answer) ? freeAnswer(heard, transcript, await this.#openWords(u), this.#msAt(u.onset)) : shortAnswer(u.answer, heard, answer ?? await this.#answers.final(), (u.speechEnd - u.onset) / SAMPLE_RATE_HZ, (text) => this.#o.completeness(text), this.#tuning)
     if (u.isForgotten && heard.how !== 'command') return this.#drop()
     // A wake word with nothing behind it, or a sound that is no word.
     // Where an answer is expected, speech of which nothing was made out is one that was not understood.
@@ -574,29 +489,11 @@ export class SpeechPipeline {
     return afterWakeWord(words, u.wakeEnd === undefined ? undefined : (u.wakeEnd - u.from) / SAMPLE_RATE_HZ)
   }
 
-  /** What follows the lead, in the open vocabulary. */
-  async #freeText(u: Utterance, lead: string, readings: readonly Word[][]): Promise<Heard | undefined> {
-    const leadWords = lead.split(' ').length
-    const real = readings.map((said) => said.filter((w) => w.word !== GARBAGE)).find((said) => leadOf(textOf(said), [lead]) !== undefined)
+  /** What the open vocabulary made of it. */
+  async #openWords(u: Utterance): Promise<Word[]> {
     const { words } = await (await this.#open()).final()
     u.openRunning = false
-    if (!real) return undefined
-    const leadEndS = real[leadWords - 1]!.endS
-    const free = words.filter((w) => (w.startS + w.endS) / 2 > leadEndS)
-    if (free.length === 0) return undefined
-    return { text: `${lead} ${textOf(free)}`, how: 'free', confidence: free.reduce((sum, w) => sum + w.confidence, 0) / free.length, free: { lead, fromMs: this.#msAt(u.from + leadEndS * SAMPLE_RATE_HZ) } }
-  }
-
-  /** The answer to a question for any text. With the wake word it is a command. */
-  async #freeAnswer(u: Utterance, heard: Heard, transcript: Transcript): Promise<Heard> {
-    const words = (await (await this.#open()).final()).words.filter((w) => w.word !== GARBAGE)
-    u.openRunning = false
-    const isCommand = heard.how === 'command'
-    const isAddressed = transcript.words.find((w) => w.word !== GARBAGE)?.word === WAKE_WORD || words[0]?.word === WAKE_WORD
-    const text = textOf(afterWakeWord(words))
-    if ((isCommand && isAddressed) || text === '') return heard
-    const confidence = words.reduce((sum, w) => sum + w.confidence, 0) / words.length
-    return { text, how: 'free', confidence, free: { lead: '', fromMs: this.#msAt(u.onset) }, answer: isCommand ? { inGrammar: heard.text } : {} }
+    return words
   }
 
   #expectNothing(): void {
@@ -627,5 +524,3 @@ export class SpeechPipeline {
   /** The present: the time of the last sample and what has passed since it came. */
   get #nowMs(): number { return this.#endMs + performance.now() - this.#arrivedMs }
 }
-
-const opensWithWakeWord = (words: readonly string[]): boolean => words[0] === WAKE_WORD || (words[0] === GARBAGE && words[1] === WAKE_WORD)
