@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../contracts/clock.ts'
 import { MtorError } from '../../contracts/errors.ts'
 import { Endpoint, type EtcdTls } from './endpoint.ts'
-import { EtcdError } from './errors.ts'
+import { EtcdError, givenUp } from './errors.ts'
 import { partOf, txnReplyOf, type Part, type RawTxn, type RequestOp, type Txn, type TxnReply } from './wire.ts'
 
 export interface EtcdClientOptions {
@@ -105,7 +105,8 @@ export class EtcdClient {
   }
 
   async #try(path: string, text: string, timeoutMs: number, repeat: boolean): Promise<unknown> {
-    const untilMs = this.#clock.monoMs() + timeoutMs
+    const startMs = this.#clock.monoMs()
+    const untilMs = startMs + timeoutMs
     const tried = new Map<Endpoint, number>()
     let maybeDone = false
     let leaderless: EtcdError | undefined
@@ -126,7 +127,7 @@ export class EtcdClient {
         this.#failed(endpoint, error)
         const pauseMs = attempt < this.endpoints.length ? 0 : PAUSE_MS
         if (!repeat || this.#closed || this.#clock.monoMs() + pauseMs >= untilMs) {
-          throw new EtcdError((leaderless ?? error).trouble, `${(leaderless ?? error).message} (${attempt} attempts)`, { maybeDone, cause: error })
+          throw givenUp(leaderless ?? error, { attempts: attempt, ms: this.#clock.monoMs() - startMs, maybeDone })
         }
         if (pauseMs) await new Promise<void>((resolve) => { this.#clock.setTimeout(resolve, pauseMs) })
       }

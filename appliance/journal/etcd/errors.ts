@@ -15,8 +15,9 @@ export class EtcdError extends MtorError {
   /** @see https://grpc.io/docs/guides/status-codes/ */
   readonly grpc: number | undefined
 
-  constructor(trouble: EtcdTrouble, message: string, options: { code?: Code; maybeDone?: boolean; grpc?: number; cause?: unknown } = {}) {
-    super(options.code ?? (trouble === 'no-leader' ? 'NO_QUORUM' : 'JOURNAL_UNAVAILABLE'), message, { cause: options.cause })
+  constructor(trouble: EtcdTrouble, message: string, options: { code?: Code; maybeDone?: boolean; grpc?: number; cause?: unknown; hint?: string; data?: Record<string, unknown> } = {}) {
+    const { cause, hint, data } = options
+    super(options.code ?? (trouble === 'no-leader' ? 'NO_QUORUM' : 'JOURNAL_UNAVAILABLE'), message, { cause, ...(hint === undefined ? {} : { hint }), ...(data ? { data } : {}) })
     this.trouble = trouble
     this.maybeDone = options.maybeDone ?? false
     this.grpc = options.grpc
@@ -25,6 +26,13 @@ export class EtcdError extends MtorError {
   /** History up to the wanted revision is gone. */
   get compacted(): boolean { return this.grpc === GRPC.outOfRange && /compacted/.test(this.message) }
   get leaseGone(): boolean { return this.grpc === GRPC.notFound && /lease/.test(this.message) }
+}
+
+/** For whoever asked: after all attempts. What etcd and the network said is in `data`. */
+export function givenUp(last: EtcdError, { attempts, ms, maybeDone }: { attempts: number; ms: number; maybeDone: boolean }): EtcdError {
+  const isLeaderless = last.trouble === 'no-leader'
+  const message = isLeaderless ? 'this node cannot reach a majority of the nodes' : last.trouble === 'unreachable' ? 'no node with the shared journal can be reached' : `the shared journal did not answer within ${Math.round(ms)} ms`
+  return new EtcdError(last.trouble, message, { maybeDone, cause: last, data: { cause: last.message, attempts }, ...(isLeaderless ? {} : { hint: 'See which nodes are there with: mtor realm status; and look after this one with: mtor doctor' }) })
 }
 
 const GRPC = { unknown: 2, deadline: 4, notFound: 5, exhausted: 8, aborted: 10, outOfRange: 11, internal: 13, unavailable: 14 }

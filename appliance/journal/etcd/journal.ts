@@ -86,7 +86,7 @@ export class EtcdJournal implements Journal {
     const writer = new Writer({
       client, lease, clock, sessionKey: keys.node(node), instance: `${this.#instance}.${++this.#lives}`, timeoutMs,
       onCommitted: (step, revision) => { this.#committed(step, revision) },
-      onDown: (error) => { this.#event({ severity: 'critical', component: 'journal', name: 'journal.unavailable', code: error.code, message: error.message }) },
+      onDown: (error) => { this.#event({ severity: 'critical', component: 'journal', name: 'journal.unavailable', code: error.code, message: error.message, ...(error.data ? { data: error.data } : {}) }) },
       onUp: () => { this.#event({ severity: 'info', component: 'journal', name: 'journal.recovered', message: 'The journal is durable again' }) },
     })
     const archiver = new Archiver({ file: archiveFile, maxBytes: archiveMaxBytes, maxFinished, client, keys, reader, mirror, writer, clock, onEvent: (event) => { this.#event(event) } })

@@ -152,7 +152,7 @@ export class RealmJournal implements Journal {
         const isNew = error.code === 'VERSION_MISMATCH' && this.#refusal?.message !== error.message
         if (error.code === 'VERSION_MISMATCH') this.#refusal = error
         if (isNew) this.#o.onEvent({ severity: 'critical', component: 'journal', name: 'journal.refused', code: error.code, message: `this node does not work with its realm: ${error.message}`, data: error.data, say: REFUSED_SAY })
-        else this.#o.onEvent({ severity: 'debug', component: 'journal', name: 'journal.not-yet', code: error.code, message: error.message })
+        else this.#o.onEvent({ severity: 'debug', component: 'journal', name: 'journal.not-yet', code: error.code, message: error.message, ...(error.data ? { data: error.data } : {}) })
         if (this.#running) this.#retry = this.#o.clock.setTimeout(() => { this.#try(done) }, AGAIN_MS)
         return
       }
