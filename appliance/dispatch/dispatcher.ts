@@ -44,6 +44,8 @@ export interface DispatcherOptions {
   isOurs?(job: Job): boolean
   /** Told of a job that was dropped for that reason. */
   onLeft?(job: Job): void
+  /** Told of an intent that was ended while it ran here: steps of it may be on other nodes. */
+  onTakenAway?(id: string, reason: MtorError): void
   /** Waits while it is in doubt whether this node commands the device; false where it does no longer. */
   certain?(device: string): Promise<boolean>
 }
@@ -76,7 +78,7 @@ export class Dispatcher {
   readonly #ending = new Set<string>()
   /** Carried out without the journal, with what became of it: what the journal may have of it is not to be done again. */
   readonly #unjournalled = new Map<string, FinishInput | undefined>()
-  /** Intents that were stopped, cancelled or too late while they ran, and why: no step of theirs is begun any more. */
+  /** Intents that were stopped, cancelled or too late, here or on another node, and why: neither they nor steps of theirs are begun any more. */
   readonly #takenAway = new Map<string, MtorError>()
   #accepting = false
 
@@ -158,11 +160,21 @@ export class Dispatcher {
     return ended
   }
 
-  /** What was taken away from whoever carries it out takes its steps with it. */
-  #takeAway(id: string, reason: MtorError): void {
+  /** An intent has ended before it was done, here or on another node: it takes its steps with it, also those that are still to come. */
+  takeAway(id: string, reason: MtorError): void {
+    if (this.#takenAway.has(id)) return
     this.#takenAway.set(id, reason)
     if (this.#takenAway.size > MOST_TAKEN_AWAY) this.#takenAway.delete(this.#takenAway.keys().next().value!)
-    this.#abort(({ envelope: { parent, type } }) => parent === id && type !== 'stop', reason)
+    this.#abort(({ envelope: { id: own, parent, type } }) => own === id || (parent === id && type !== 'stop'), reason)
+  }
+
+  /** Why an intent is not to be begun any more: whoever submitted it may not have heard yet that it was ended, or what it is a step of. */
+  over({ id, parent, type }: Envelope): MtorError | undefined {
+    const own = this.#takenAway.get(id)
+    // What was too late may be tried again.
+    if (own && ABORTS.has(own.code)) return own
+    const whole = parent === undefined || type === 'stop' ? undefined : this.#takenAway.get(parent)
+    return whole && new MtorError(whole.code, `the intent it is a step of has ended: ${whole.message}`)
   }
 
   /** A sequence or a flow waits for its steps, a question for a person: if they took places, sixteen of them would leave none for the steps. */
@@ -177,7 +189,12 @@ export class Dispatcher {
       const job = this.#queue.next()
       if (!job) return
       const abort = new AbortController()
-      abort.signal.addEventListener('abort', () => this.#takeAway(job.id, toMtorError(abort.signal.reason)), { once: true })
+      abort.signal.addEventListener('abort', () => {
+        const reason = toMtorError(abort.signal.reason)
+        const isNews = !this.#takenAway.has(job.id)
+        this.takeAway(job.id, reason)
+        if (isNews) this.#o.onTakenAway?.(job.id, reason)
+      }, { once: true })
       const done = this.#run(job, abort).catch((error: unknown) => {
         this.#o.hub.system({ severity: 'error', component: 'dispatch', name: 'job.broken', code: 'INTERNAL', message: String(error), data: { id: job.id } })
       }).finally(() => {
@@ -192,9 +209,8 @@ export class Dispatcher {
   async #run(job: Job, abort: AbortController): Promise<void> {
     const { clock, guard, hub } = this.#o
     const { envelope } = job
-    // Whoever submitted this step may not have heard yet that there is nothing left to do it for.
-    const over = envelope.parent === undefined || envelope.type === 'stop' ? undefined : this.#takenAway.get(envelope.parent)
-    if (over) return this.finish(job, { state: 'aborted', code: over.code, message: `the intent it is a step of has ended: ${over.message}` })
+    const over = this.over(envelope)
+    if (over) return this.finish(job, { state: 'aborted', code: over.code, message: over.message })
     if (clock.monoMs() > job.expiresMonoMs) return this.finish(job, { state: 'expired', code: 'EXPIRED', message: 'its time to live ran out before it could be started' })
     const refusal = guard.refusal(envelope.type)
     if (refusal) return this.finish(job, { state: 'failed', code: refusal.code, message: refusal.message })

@@ -95,9 +95,9 @@ export class IntentService {
     this.#accepted += 1
     hub.intent({ id: envelope.id, type: envelope.type, state: 'accepted', source: envelope.source, data: { slots: envelope.slots } })
     // A stop ends what was asked for before it, also what was still on its way into the journal.
-    if (stop.count !== stops && envelope.type !== 'stop' && policyOf(envelope.type).actuates) {
-      void dispatcher.finish({ id: envelope.id, envelope }, { state: 'aborted', code: 'STOPPED', message: 'stopped before it was started' })
-    } else this.#carryOut(envelope, expiresMonoMs)
+    const over = stop.count !== stops && envelope.type !== 'stop' && policyOf(envelope.type).actuates ? new MtorError('STOPPED', 'stopped before it was started') : dispatcher.over(envelope)
+    if (over) void dispatcher.finish({ id: envelope.id, envelope }, { state: 'aborted', code: over.code, message: over.message })
+    else this.#carryOut(envelope, expiresMonoMs)
     return this.#receipt(envelope.id, {})
   }
 

@@ -133,20 +133,26 @@ export class Work implements Elsewhere {
 
   cancel(id: string, reason = new MtorError('CANCELLED', 'cancelled on request')): void {
     const [envelope] = this.#waiting.take((waiting) => waiting.id === id)
-    this.#o.peers.send('*', CHANNEL, { op: 'cancel', id, code: reason.code, message: reason.message })
+    this.takenAway(id, reason)
     if (envelope) void this.#o.dispatcher.finish({ id, envelope }, { state: 'aborted', code: reason.code, message: reason.message })
   }
 
   /** Likewise for what matches; returns what that was. */
-  cancelAll(predicate: (envelope: Envelope) => boolean): Envelope[] {
+  cancelAll(predicate: (envelope: Envelope) => boolean, reason?: MtorError): Envelope[] {
     const matching: Envelope[] = []
-    for (const id of this.#waiting.ids((envelope) => predicate(envelope) && matching.push(envelope) > 0)) this.cancel(id)
+    for (const id of this.#waiting.ids((envelope) => predicate(envelope) && matching.push(envelope) > 0)) this.cancel(id, reason)
     return matching
   }
 
-  /** A stop ends what was asked for before it, also what no node has begun yet. */
+  /** A stop ends what was asked for before it, also what no node has begun yet, and what one has begun that heard of the stop before. */
   abortActuations(reason: string): void {
-    for (const envelope of this.#waiting.take(({ type }) => type !== 'stop' && intentPolicy(type)?.actuates === true)) void this.#o.dispatcher.finish({ id: envelope.id, envelope }, { state: 'aborted', code: 'STOPPED', message: `stopped (${reason})` })
+    this.cancelAll(({ type }) => type !== 'stop' && intentPolicy(type)?.actuates === true, new MtorError('STOPPED', `stopped (${reason})`))
+  }
+
+  /** An intent has been ended: whoever is at it, or at a step of it, or will be, is told. */
+  takenAway(id: string, { code, message }: MtorError): void {
+    // What a node that ends leaves behind may be taken up again.
+    if (code !== 'INTERRUPTED') this.#o.peers.send('*', CHANNEL, { op: 'cancel', id, code, message })
   }
 
   /** Tickets come from the journal that has the intent, so one of this node's own is for when it commands the device alone, and only then. */
@@ -279,7 +285,7 @@ export class Work implements Elsewhere {
       if (message.still && this.#o.drivers.length > 0) void this.#look(message.id)
       return
     }
-    this.#o.dispatcher.cancel(({ id }) => id === message.id, new MtorError(isCode(message.code) ? message.code : 'CANCELLED', message.message ?? 'cancelled on another node'))
+    this.#o.dispatcher.takeAway(message.id, new MtorError(isCode(message.code) ? message.code : 'CANCELLED', message.message ?? 'cancelled on another node'))
   }
 
   // ---- small things

@@ -63,7 +63,7 @@ export async function workNode(t: ExecutionContext, etcd: TestEtcd, node: string
   const changed = () => { setImmediate(() => ownership.lineChanged('rover')) }
   const driver = line === undefined ? undefined : new RoverDriver({ id: 'rover', port: line, clock, mayCommand: () => ownership.mayCommand('rover'), events: { connected: changed, lost: changed, notice: (_, name) => { if (name === 'epoch.refused') changed() } } })
   const drivers = driver ? [driver] : []
-  dispatcher = new Dispatcher({ journal, hub, clock, guard, skills: [makeDriveSkill(), makeLightSkill(), scripted], drivers, epochOf: (device) => ownership.epochOf(device), renewEpoch: (device) => ownership.renew(device), concurrency: 8, retryBaseMs: 10, isOurs: (job) => work!.isOurs(job), onLeft: (job) => work!.left(job), certain: (device) => ownership.certain(device) })
+  dispatcher = new Dispatcher({ journal, hub, clock, guard, skills: [makeDriveSkill(), makeLightSkill(), scripted], drivers, epochOf: (device) => ownership.epochOf(device), renewEpoch: (device) => ownership.renew(device), concurrency: 8, retryBaseMs: 10, isOurs: (job) => work!.isOurs(job), onLeft: (job) => work!.left(job), onTakenAway: (id, reason) => work!.takenAway(id, reason), certain: (device) => ownership.certain(device) })
   work = new Work({ node, journal, ownership, dispatcher, drivers, peers, hub, clock })
   const stop = new EmergencyStop(hub)
   if (driver) stop.addDriver(driver)
