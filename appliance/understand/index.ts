@@ -10,6 +10,7 @@ import { declaredGrammar, speechGrammar, type SpeechGrammar } from './grammar.ts
 import { Graph } from './graph.ts'
 import { IGNORED, loadCatalogue, parseCatalogue, type Catalogue } from './loader.ts'
 import { Matcher } from './matcher.ts'
+import { inOne, inPieces, type Pieces } from './pieces.ts'
 import type { Completeness, Understanding } from './port.ts'
 import { Proposer } from './proposer.ts'
 import type { SlotInfo } from './slots.ts'
@@ -52,22 +53,9 @@ export class Understander {
   /** Of the handlers, in place of what was learned before. */
   #declared = new Declared([])
 
-  private constructor(catalogue: Catalogue, cacheDirectory: string | undefined) {
-    const graph = new Graph()
+  private constructor(catalogue: Catalogue, graph: Graph, cacheDirectory: string | undefined) {
     const { templates } = catalogue
-    const place = (index: number) => { const { file, line, column } = templates[index]!; return `${file}:${line}:${column}` }
-    templates.forEach(({ item, file, line, column }, index) => {
-      try { graph.add(item, index, (slot, as) => as === undefined ? unresolved(slot) : as as never) } catch (error) {
-        if (error instanceof TemplateProblem) throw new MtorError('TEMPLATE_INVALID', `${place(index)}: ${error.message}`, { data: { file, line, column } })
-        throw error
-      }
-    })
     const typeOf = (template: number) => templates[template]!.type
-    const clash = graph.ambiguity(typeOf)
-    if (clash) {
-      const [one, other] = clash.templates.toSorted((a, b) => a - b) as [number, number]
-      throw new MtorError('TEMPLATE_INVALID', `${place(other)}: "${clash.sentence}" is ambiguous: ${typeOf(other)} here, ${typeOf(one)} at ${place(one)}`, { data: { sentence: clash.sentence } })
-    }
     this.catalogue = catalogue
     this.#graph = graph
     graph.nodes.forEach(({ slots, template }) => slots.forEach(({ slot, parser }) => { if (parser === 'text' && template >= 0) this.#freeText.add(`${typeOf(template)} ${slot}`) }))
@@ -75,14 +63,35 @@ export class Understander {
     this.#proposer = new Proposer(catalogue, cacheDirectory)
   }
 
-  /** Reads our intent files and those of further folders. Throws TEMPLATE_INVALID with file, line and column. */
+  static *#graphOf({ templates }: Catalogue): Pieces<Graph> {
+    const graph = new Graph()
+    const place = (index: number) => { const { file, line, column } = templates[index]!; return `${file}:${line}:${column}` }
+    for (const [index, { item, file, line, column }] of templates.entries()) {
+      try { graph.add(item, index, (slot, as) => as === undefined ? unresolved(slot) : as as never) } catch (error) {
+        if (error instanceof TemplateProblem) throw new MtorError('TEMPLATE_INVALID', `${place(index)}: ${error.message}`, { data: { file, line, column } })
+        throw error
+      }
+      yield
+    }
+    const typeOf = (template: number) => templates[template]!.type
+    const clash = graph.ambiguity(typeOf)
+    if (clash) {
+      const [one, other] = clash.templates.toSorted((a, b) => a - b) as [number, number]
+      throw new MtorError('TEMPLATE_INVALID', `${place(other)}: "${clash.sentence}" is ambiguous: ${typeOf(other)} here, ${typeOf(one)} at ${place(one)}`, { data: { sentence: clash.sentence } })
+    }
+    return graph
+  }
+
+  /** Reads our intent files and those of further folders, in pieces that keep nobody waiting. Throws TEMPLATE_INVALID with file, line and column. */
   static async load(options: UnderstanderOptions = {}): Promise<Understander> {
-    return new Understander(await loadCatalogue([OWN_FILES, ...options.directories ?? []], { sequence: options.sequences ?? ['square'] }), options.cacheDirectory)
+    const catalogue = await loadCatalogue([OWN_FILES, ...options.directories ?? []], { sequence: options.sequences ?? ['square'] })
+    return new Understander(catalogue, await inPieces(Understander.#graphOf(catalogue)), options.cacheDirectory)
   }
 
   /** The same from texts in memory, without our own files. */
   static parse(sources: readonly { file: string; text: string }[], options: Omit<UnderstanderOptions, 'directories'> = {}): Understander {
-    return new Understander(parseCatalogue(sources, { sequence: options.sequences ?? ['square'] }), options.cacheDirectory)
+    const catalogue = parseCatalogue(sources, { sequence: options.sequences ?? ['square'] })
+    return new Understander(catalogue, inOne(Understander.#graphOf(catalogue)), options.cacheDirectory)
   }
 
   /**

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node as YamlNode } from 'yaml'
 import { MtorError } from '../contracts/errors.ts'
 import { intentDefinition } from '../contracts/intents.ts'
+import { inOne, inPieces, type Pieces } from './pieces.ts'
 import { describeSlots, type SlotInfo } from './slots.ts'
 import { parseTemplate, TemplateProblem, type Item } from './template.ts'
 import { tokenize } from './words.ts'
@@ -46,12 +47,15 @@ export async function loadCatalogue(directories: readonly string[], lists: Reado
     }
     for (const name of names) sources.push({ file: path.join(directory, name), text: await readFile(path.join(directory, name), 'utf8') })
   }
-  return parseCatalogue(sources, lists)
+  return await inPieces(catalogueOf(sources, lists))
 }
 
 /** The same from texts in memory. Rules and lists are shared by all files. */
-export function parseCatalogue(sources: readonly Source[], dynamicLists: Readonly<Record<string, readonly string[]>>): Catalogue {
-  const documents = sources.map(parseSource)
+export function parseCatalogue(sources: readonly Source[], lists: Readonly<Record<string, readonly string[]>>): Catalogue { return inOne(catalogueOf(sources, lists)) }
+
+function* catalogueOf(sources: readonly Source[], dynamicLists: Readonly<Record<string, readonly string[]>>): Pieces<Catalogue> {
+  const documents: ReturnType<typeof parseSource>[] = []
+  for (const source of sources) { documents.push(parseSource(source)); yield }
   const rules = new Map<string, { source: string; node: unknown; fail: Fail }>()
   const lists = new Map<string, Map<string, Item>>()
   for (const [name, phrases] of Object.entries(dynamicLists)) lists.set(name, new Map(phrases.map((phrase) => [phrase, words(phrase)])))
@@ -81,7 +85,7 @@ export function parseCatalogue(sources: readonly Source[], dynamicLists: Readonl
       lists.set(key, list)
     }
   }
-  for (const name of rules.keys()) rule(name)
+  for (const name of rules.keys()) { rule(name); yield }
 
   const catalogue: Catalogue = { templates: [], questions: new Map(), slots: new Map(), tests: [], unsure: [], never: [] }
   for (const { file, root, fail, placeOf } of documents) {
@@ -101,8 +105,10 @@ export function parseCatalogue(sources: readonly Source[], dynamicLists: Readonl
         const source = text(each, fail)
         const item = resolve(inTemplate(source, each, fail, rule), infos, lists, (message) => fail(each, `${type}: ${message}`))
         catalogue.templates.push({ type, source, item, file, ...placeOf(each) })
+        yield
       }
       for (const list of ['tests', 'unsure'] as const) {
+        yield
         for (const [say, slots, at] of entries(parts[list], fail)) catalogue[list].push({ say, type, slots: slotValues(slots, infos, (message) => fail(at, message)), file })
       }
     }
