@@ -164,6 +164,41 @@ test.serial('a damaged log is told, whether etcd refuses it or cuts it off', asy
   t.is(events.find(({ name }) => name === 'etcd.corrupt' || name === 'etcd.repaired')!.code, 'JOURNAL_CORRUPT')
 })
 
+test.serial('an entry of the log that was never finished is dropped without loss; what cost entries is told as damage; either is told once', async (t) => {
+  const { etcd, events } = await member(t)
+  const wal = join(etcd.dataDir, 'member', 'wal')
+  const copies = async () => (await readdir(wal)).filter((name) => name.endsWith('.broken'))
+  const begin = async () => { await etcd.start(); await etcd.ready(10_000) }
+  const damage = async (change: (log: Buffer, end: number) => void) => {
+    const client = new EtcdClient({ endpoints: [etcd.url], clock: systemClock, timeoutMs: 5_000 })
+    for (let i = 0; i < 10; i++) await client.txn({ compare: [], success: [put('/x', Buffer.alloc(5_000, 7))], failure: [] })
+    client.close()
+    etcd.kill()
+    await etcd.stop()
+    const [name] = (await readdir(wal)).filter((each) => each.endsWith('.wal')).sort().slice(-1)
+    const log = await readFile(join(wal, name!))
+    change(log, log.findLastIndex((byte) => byte !== 0) + 1)
+    await writeFile(join(wal, name!), log)
+    events.length = 0
+    await begin()
+  }
+  const repaired = () => events.filter(({ name }) => name === 'etcd.repaired')
+  await begin()
+  // What a full disk leaves of a write: its first sectors.
+  await damage((log, end) => { log.fill(0, end - 2_000) })
+  await until(() => repaired().length > 0)
+  t.like(repaired()[0], { severity: 'warning', code: undefined, say: undefined })
+  t.deepEqual(await copies(), [], 'it would stay for good')
+  // Sectors that a disk has lost: what came after them was acknowledged.
+  await damage((log, end) => { log.fill(0, end - 24_000, end - 22_000) })
+  await until(() => repaired().length > 0)
+  t.like(repaired()[0], { severity: 'critical', code: 'JOURNAL_CORRUPT' })
+  t.is((await copies()).length, 1)
+  await etcd.stop()
+  await begin()
+  t.is(repaired().length, 1, 'etcd speaks of the copy with every start')
+})
+
 test.serial('members are removed and added while the journal works; one that lost its data joins anew', async (t) => {
   const etcd = await TestEtcd.make(3, BINARY)
   t.teardown(() => etcd.dispose())

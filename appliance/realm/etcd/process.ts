@@ -1,11 +1,13 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock, Timer } from '../../contracts/clock.ts'
 import { MtorError } from '../../contracts/errors.ts'
 import type { SystemEventInput } from '../../contracts/events.ts'
 import { LastWords, tied } from '../../inference/child.ts'
 import type { EtcdTls } from '../../journal/etcd/endpoint.ts'
+import { brokenLogs, cutOff } from './cut-off.ts'
 import { etcdEnvironment, etcdFlags, type EtcdSettings } from './flags.ts'
 import { HealthProbe, type EtcdHealth } from './health.ts'
 import { EtcdLog, troubleIn } from './log.ts'
@@ -48,6 +50,8 @@ export class EtcdProcess {
   #failures = 0
   #startedMs = 0
   #told = new Set<string>()
+  /** Of former starts. */
+  #broken = new Map<string, number>()
   restarts = 0
 
   constructor(options: EtcdProcessOptions) {
@@ -130,6 +134,7 @@ export class EtcdProcess {
 
   #spawn() {
     const [command, args] = tied(this.binary, etcdFlags(this.#o, this.dataDir))
+    this.#broken = brokenLogs(this.dataDir)
     // An own session: Ctrl-C in a terminal is for the core, which then ends it in order.
     const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true, env: etcdEnvironment(process.env) })
     const words = new LastWords(child, (line) => { this.#heard(line) })
@@ -161,12 +166,23 @@ export class EtcdProcess {
   #heard(line: string) {
     this.#log.write(line)
     const trouble = troubleIn(line)
-    if (!trouble || this.#told.has(trouble)) return
+    // Of copies that are there already it speaks with every start.
+    if (trouble === 'repaired') for (const [copy, atMs] of brokenLogs(this.dataDir)) if (this.#broken.get(copy) !== atMs) { this.#broken.set(copy, atMs); void this.#repaired(copy) }
+    if (!trouble || trouble === 'repaired' || this.#told.has(trouble)) return
     this.#told.add(trouble)
     if (trouble === 'disk-full') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.disk-full', code: 'DISK_FULL', message: 'etcd cannot write: its disk is full' })
     if (trouble === 'corrupt') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.corrupt', code: 'JOURNAL_CORRUPT', message: `The data of etcd in ${this.dataDir} is damaged: ${line.slice(0, 300)}`, say: 'The shared journal on this board is damaged.' })
-    if (trouble === 'repaired') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.repaired', code: 'JOURNAL_CORRUPT', message: `etcd found its log in ${this.dataDir} damaged, cut off its end and went on; what only this member had is lost`, say: 'The shared journal on this board was damaged and repaired.' })
     if (trouble === 'removed') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.removed', code: 'NO_QUORUM', message: 'This member was removed from the cluster: it must join anew' })
+  }
+
+  async #repaired(copy: string) {
+    const what = await cutOff(copy).catch(() => 'entries' as const)
+    if (what === 'entries') this.#event({ severity: 'critical', component: 'etcd', name: 'etcd.repaired', code: 'JOURNAL_CORRUPT', message: `etcd found its log in ${this.dataDir} damaged, cut off its end and went on; what only this member had is lost. The former log is ${copy}`, say: 'The shared journal on this board was damaged and repaired.' })
+    else {
+      // It has the size of a whole log, and etcd would keep it for good.
+      await rm(copy, { force: true }).catch(() => { /* It is in nobody's way. */ })
+      this.#event({ severity: 'warning', component: 'etcd', name: 'etcd.repaired', message: `the last entry in the log of etcd in ${this.dataDir} was never finished, as when the disk is full or power fails, and was dropped: it had not been acknowledged, so that nothing is lost` })
+    }
   }
 
   #healthChanged(health: EtcdHealth, before: EtcdHealth) {
