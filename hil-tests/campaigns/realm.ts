@@ -14,8 +14,9 @@ import { REALM_FAULTS } from '../faults/realm/index.ts'
 import { pick, type RealmFault } from '../faults/realm/port.ts'
 import type { Appliance } from '../resources/appliance.ts'
 import { GOOD_FLOW } from '../resources/good-flow.ts'
+import { clearLeftovers, noteLeftovers } from '../resources/leftovers.ts'
 import { RealmClient } from '../resources/realm-load.ts'
-import { makeNet } from '../resources/realm-net.ts'
+import { makeNet, namesOf } from '../resources/realm-net.ts'
 import { CLIENT, REALM, RealmNodes } from '../resources/realm-nodes.ts'
 import { synthetic } from '../resources/sounds.ts'
 
@@ -45,6 +46,8 @@ const realm: Measure = {
     mkdirSync(dir, { recursive: true })
     const isSpoken = context.flags['no-speech'] === undefined && !context.quick
     const hasFlows = context.flags['no-flows'] === undefined && !context.quick
+    for (const cleared of await clearLeftovers()) context.progress(cleared)
+    const cleanedUp = noteLeftovers({ dir, isTemporary: context.flags.keep === undefined, ...namesOf([...FULL, WITNESS]) })
     const net = await makeNet([...FULL, WITNESS])
     const nodes = new RealmNodes(dir, {
       net, full: FULL, witness: WITNESS, seed: context.seed, smallDisk: { node: FLOWS_AT, megabytes: SMALL_DISK_MB },
@@ -86,6 +89,7 @@ const realm: Measure = {
       for (const client of clients) client.stop()
       await nodes.stop()
       await net.stop()
+      cleanedUp()
       if (!context.flags.keep) rmSync(dir, { recursive: true, force: true })
       else context.progress(`logs are in ${dir}`)
     }

@@ -3,6 +3,8 @@ import { promisify } from 'node:util'
 import { MtorError } from '../../appliance/contracts/errors.ts'
 
 const run = promisify(execFile)
+/** Of all that a process of this number makes here. */
+const PREFIX = `mt${(process.pid % 46_656).toString(36)}`
 /** Traffic control of a link: everything passes, nothing passes, or little a second. */
 export type Passage = 'open' | 'shut' | { bitsPerS: number }
 export type Direction = 'in' | 'out'
@@ -42,7 +44,7 @@ export class LoopbackNet implements RealmNet {
 export class NamespaceNet implements RealmNet {
   readonly cuts = true
   readonly #nodes: readonly string[]
-  readonly #prefix = `mt${(process.pid % 46_656).toString(36)}`
+  readonly #prefix = PREFIX
   readonly #subnet = `10.${64 + process.pid % 120}`
   /** One process that carries out a command a line: starting one for each would be slower than the faults. */
   #tc: ChildProcess | undefined
@@ -93,11 +95,9 @@ export class NamespaceNet implements RealmNet {
 
   async stop(): Promise<void> {
     this.#tc?.stdin?.end()
-    for (const node of this.#nodes) await this.#ip(`netns del ${this.#space(node)}`).catch(() => {})
-    for (const kind of ['r', 'c']) {
-      await this.#ip(`link del ${this.#prefix}${kind}`).catch(() => {})
-      for (const node of this.#nodes) await this.#ip(`link del ${this.#prefix}${kind}${node}`).catch(() => {})
-    }
+    const { namespaces, links } = namesOf(this.#nodes)
+    for (const namespace of namespaces) await this.#ip(`netns del ${namespace}`).catch(() => {})
+    for (const link of links) await this.#ip(`link del ${link}`).catch(() => {})
   }
 
   async #ip(...commands: string[]): Promise<void> { for (const command of commands) await this.#run('ip', command) }
@@ -105,6 +105,12 @@ export class NamespaceNet implements RealmNet {
     try { await run(program, command.split(' ').filter(Boolean)) } catch (error) { throw new MtorError('NOT_FITTED', `${program} ${command}: ${(error as { stderr?: string }).stderr?.trim() ?? String(error)}`) }
   }
 }
+
+/** What the kernel has of a net of this process. */
+export const namesOf = (nodes: readonly string[]) => ({
+  namespaces: nodes.map((node) => `${PREFIX}${node}`),
+  links: ['r', 'c'].flatMap((kind) => [`${PREFIX}${kind}`, ...nodes.map((node) => `${PREFIX}${kind}${node}`)]),
+})
 
 /** The best net that this machine allows. */
 export async function makeNet(nodes: readonly string[]): Promise<RealmNet> {
