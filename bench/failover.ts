@@ -12,6 +12,8 @@ import { submissions } from './bus/load.ts'
 import { lead } from './failover/lead.ts'
 import { etcdOf, rssMB, writtenBytes } from './failover/processes.ts'
 import { failover, handOver, settled, type Failover, type HandOver } from './failover/rounds.ts'
+import { spokenRows } from './failover/spoken-rows.ts'
+import { EARS, recordings, spokenFailover, type Spoken } from './failover/spoken.ts'
 import type { Measure, Row } from './harness.ts'
 import { quantile } from './table.ts'
 
@@ -52,12 +54,15 @@ async function load(sum: Cost, at: Appliance, nodes: readonly Appliance[], inFli
 const measure: Measure = {
   name: 'failover',
   title: 'A realm of three loses the node that drives: time to the next intent carried out; cost of the realm',
-  flags: [{ flag: '--rounds <n>', help: 'Kills of the owner (default 20, with --quick 3)' }, { flag: '--dir <folder>', help: 'A folder on the disk to measure; default: the folder for temporary files' }],
+  flags: [{ flag: '--rounds <n>', help: 'Kills of the owner (default 20, with --quick 2)' }, { flag: '--spoken <n>', help: 'Kills of the owner while somebody speaks (default 20, with --quick 2; 0: nobody does)' }, { flag: '--kill-after <ms>', help: 'These kills so long after the last word (default 0); from 250 on they meet the intent while it is accepted, or begun' }, { flag: '--dir <folder>', help: 'A folder on the disk to measure; default: the folder for temporary files' }],
   async run({ quick, flags, progress, signal }) {
     const folder = mkdtempSync(join(flags['dir'] ?? tmpdir(), 'mtor-failover-'))
-    const rounds = Number(flags['rounds'] ?? (quick ? 3 : 20))
-    const bench = new RealmBench(join(folder, 'realm'), { full: FULL, simulator: { speedFactor: 4 } })
+    const rounds = Number(flags['rounds'] ?? (quick ? 2 : 20))
+    const spokenRounds = Number(flags['spoken'] ?? (quick ? 2 : 20))
+    const eared = spokenRounds > 0 ? FULL : []
+    const bench = new RealmBench(join(folder, 'realm'), { full: FULL, own: Object.fromEntries(eared.map((name) => [name, EARS])), simulator: { speedFactor: 4 } })
     const single = new Appliance(join(folder, 'single'), { speech: { enabled: false }, devices: [] })
+    const spoken: Spoken[] = []
     const killed: Failover[] = []; const paused: Failover[] = []; const handOvers: HandOver[] = []
     const kinds = [{ name: 'one node, SQLite', costs: new Map<number, Cost>() }, { name: 'realm of three, etcd', costs: new Map<number, Cost>() }] as const
     const memory: Row[] = []
@@ -70,9 +75,10 @@ const measure: Measure = {
       memory.push({ metric: `memory ${when}, one node, SQLite: core`, value: Math.round(rssMB(single.pid!)), unit: 'MB' })
     }
     try {
+      const sentences = await recordings(folder, quick ? Math.min(1, spokenRounds) : spokenRounds)
       progress('a realm of three starts')
       await Promise.all([bench.start(), single.start()])
-      await settled(bench)
+      await settled(bench, eared)
       const nodes = [...bench.nodes.values()]
 
       let owner = (await bench.owner())!
@@ -88,36 +94,48 @@ const measure: Measure = {
           const sum = costs.get(inFlight) ?? cost()
           costs.set(inFlight, sum)
           const isRealm = name !== kinds[0].name
-          await load(sum, isRealm ? bench.node(FULL[turn % 2]!) : single, isRealm ? nodes : [single], inFlight, quick ? 300 : 1_000)
+          await load(sum, isRealm ? bench.node(FULL[turn % 2]!) : single, isRealm ? nodes : [single], inFlight, quick ? 200 : 1_000)
         }
       }
       remember('after the load')
       await single.stop()
 
-      for (let i = 0; i < rounds && !signal.aborted; i++) {
-        // In turn the worst case, in which the realm loses its leader with the owner, and the other one.
-        let leader = await settled(bench)
+      /** The realm is whole, and in turn in the worst case, in which it loses its leader with the owner, and in the other one. */
+      const ready = async (i: number, isSpoken = false): Promise<boolean> => {
+        let leader = await settled(bench, eared)
         owner = (await bench.owner())!
         const wanted = i % 2 === 0 ? owner : other()
-        if (leader !== wanted && (!quick || leader === owner)) {
+        if (leader !== wanted && (!quick || isSpoken || leader === owner)) {
           await lead(bench.node(owner).stateDir, leader, wanted).catch(() => { /* then it is the other case once more */ })
-          for (const untilMs = performance.now() + LEADS_MS; leader !== wanted && performance.now() < untilMs; await pause(100)) leader = await settled(bench)
+          for (const untilMs = performance.now() + LEADS_MS; leader !== wanted && performance.now() < untilMs; await pause(100)) leader = await settled(bench, eared)
         }
-        const led = owner === leader
+        return owner === leader
+      }
+      for (let i = 0; i < rounds && !signal.aborted; i++) {
+        const led = await ready(i)
         const seen = await failover(bench, owner, other(), led, 'kill')
         killed.push(seen)
         progress(`kill ${i + 1} of ${rounds}: ${owner}${led ? ', which led,' : ''} was replaced in ${Math.round(seen.deviceMs)} ms (own query ${Math.round(seen.localMs)} ms)${seen.refusals > 0 ? `, ${seen.refusals} refusals` : ''}`)
       }
       for (let i = 0; i < (quick ? 0 : 4) && !signal.aborted; i++) {
-        const leader = await settled(bench)
+        const leader = await settled(bench, eared)
         owner = (await bench.owner())!
         const seen = await failover(bench, owner, other(), owner === leader, 'pause')
         paused.push(seen)
         progress(`pause ${i + 1}: ${owner} was replaced in ${Math.round(seen.deviceMs)} ms`)
       }
+      for (let i = 0; i < spokenRounds && !signal.aborted; i++) {
+        const led = await ready(i, true)
+        const seen = await spokenFailover(bench, owner, other(), led, sentences[i % sentences.length]!, { before: quick ? spoken[0]?.alive : undefined, afterMs: Number(flags['kill-after'] ?? 0) })
+        spoken.push(seen)
+        if (seen.killMs !== undefined && i + 1 < spokenRounds) await bench.node(owner).start()
+        progress(`sentence ${i + 1} of ${spokenRounds}, “${seen.sentence}”, kill of ${owner}${led ? ', which led' : ''}: ${seen.killed ? `obeyed ${Math.round(seen.killed.obeyedMs - seen.killMs!)} ms after it (nobody killed: ${Math.round(seen.alive!.obeyedMs - seen.alive!.speechEndMs)} ms after the last word)` : seen.why}`)
+      }
     } finally {
-      await Promise.all([bench.stop(), single.stop()])
-      rmSync(folder, { recursive: true, force: true })
+      // Nobody needs what they would hand over to each other in an orderly end.
+      await Promise.all([...[...bench.nodes.values()].map((node) => node.kill()), single.stop()])
+      await bench.stop()
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
     }
 
     const seconds = (values: readonly number[], p: number) => round((quantile(values, p) ?? Number.NaN) / 1000, 3)
@@ -137,6 +155,7 @@ const measure: Measure = {
       const values = killed.filter((one) => one.led === led).map(({ deviceMs }) => deviceMs)
       if (values.length > 0) rows.push({ metric: `${metric}, p50 of ${values.length}`, value: seconds(values, 0.5), unit: 's' })
     }
+    rows.push(...spokenRows(spoken, GOAL_P50_S, GOAL_P95_S))
     rows.push({ metric: 'submissions refused meanwhile (sent again by the client)', value: killed.reduce((sum, { refusals }) => sum + refusals, 0), unit: '' })
     if (paused.length > 0) rows.push({ metric: `SIGSTOP of the owner (its lease must run out): rover, p50 of ${paused.length}`, value: seconds(paused.map(({ deviceMs }) => deviceMs), 0.5), unit: 's' })
     const asked = handOvers.map(({ askedMs }) => askedMs)

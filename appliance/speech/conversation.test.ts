@@ -57,6 +57,15 @@ test('a spoken request is answered by an earcon when accepted and by a sentence 
   t.deepEqual(did, ['earcon understood', 'say Done {}.'])
 })
 
+test('a wake is told with the end of the word where that is known, so that others know when what follows began', async (t) => {
+  const { conversation, hub } = await box(t)
+  const told: unknown[] = []
+  hub.onSystem(({ name, data }) => { if (name === 'wake') told.push(data) })
+  conversation.onSpeech({ kind: 'wake', confidence: 0.9, levelDb: -20, atMs: 1_200, endMs: 1_000 })
+  conversation.onSpeech({ kind: 'wake', confidence: 0.9, levelDb: -20, atMs: 3_000 })
+  t.deepEqual(told, [{ confidence: 0.9, atMs: 1_200, endMs: 1_000 }, { confidence: 0.9, atMs: 3_000 }])
+})
+
 test('a hazardous request is asked about, and carried out once confirmed', async (t) => {
   const { did, hear } = await box(t)
   await hear('run the square sequence')

@@ -20,6 +20,8 @@ export type Turn =
 /** Times of one spoken request, CLOCK_MONOTONIC ms, in the order they happen. */
 export interface VoiceTimeline {
   wakeMs?: number
+  /** Where the wake word itself ended; `wakeMs` is when that was noticed. */
+  wakeEndMs?: number
   speechStartMs: number
   speechEndMs: number
   endpointMs: number
@@ -125,7 +127,7 @@ export class Conversation {
     switch (message.kind) {
       case 'wake':
         voice?.earcon('heard')
-        hub.system({ severity: 'debug', component: 'speech', name: 'wake', data: { confidence: message.confidence, atMs: message.atMs } })
+        hub.system({ severity: 'debug', component: 'speech', name: 'wake', data: { confidence: message.confidence, atMs: message.atMs, ...message.endMs === undefined ? {} : { endMs: message.endMs } } })
         return
       case 'stop-word':
         // The service triggers the stop path on this very stack, before anything else.

@@ -11,8 +11,9 @@ export interface Failover { led: boolean; deviceMs: number; localMs: number; ref
 /** From the command to the answer that the device obeys the new node, and the part of it in which nobody commanded. */
 export interface HandOver { askedMs: number; handoverMs: number }
 
-/** Every node sees all others, all know the same leader, and both lines to the rover work. Resolves with the leader. */
-export async function settled(bench: RealmBench): Promise<string> {
+/** Every node sees all others, all know the same leader, the boards hear, and both lines to the rover work. Resolves with the leader. */
+export async function settled(bench: RealmBench, boards: readonly string[]): Promise<string> {
+  await Promise.all(boards.map((name) => bench.node(name).hearing()))
   let leader: string | undefined
   await bench.until('the realm is whole', async () => {
     const all = await Promise.all([...bench.nodes.values()].map(({ control }) => control.call('GET', '/realm') as Promise<RealmStatus>))

@@ -16,6 +16,8 @@ export interface RealmBenchOptions {
   /** Devices that every node may command alone. */
   standAlone?: readonly string[]
   settings?: Record<string, unknown>
+  /** Settings of one node, by name. */
+  own?: Record<string, Record<string, unknown>>
   /** Versions that a node pretends to have, by name; read with each of its starts. */
   pretend?: Record<string, { protocol?: number; schema?: number; envelope?: number }>
   simulator?: Partial<SimulatorOptions>
@@ -31,7 +33,7 @@ export class RealmBench {
   constructor(dir: string, options: RealmBenchOptions = {}) {
     this.dir = resolve(dir)
     const full = options.full ?? ['a', 'b']
-    this.#o = { full, wired: options.wired ?? full, witness: 'witness' in options ? options.witness : 'w', standAlone: options.standAlone ?? [], settings: options.settings ?? {}, pretend: options.pretend ?? {}, simulator: options.simulator ?? {} }
+    this.#o = { full, wired: options.wired ?? full, witness: 'witness' in options ? options.witness : 'w', standAlone: options.standAlone ?? [], settings: options.settings ?? {}, own: options.own ?? {}, pretend: options.pretend ?? {}, simulator: options.simulator ?? {} }
     const [first, ...more] = this.#o.wired.map((node) => this.line(node))
     mkdirSync(this.dir, { recursive: true })
     this.simulator = new SimulatorProcess({ link: first!, moreLinks: more, logFile: join(this.dir, 'controller.jsonl'), stateFile: join(this.dir, 'controller.state'), controlPath: join(this.dir, 'controller.control'), ...this.#o.simulator })
@@ -42,13 +44,13 @@ export class RealmBench {
 
   async start(): Promise<void> {
     await this.simulator.start()
-    const { full, witness, wired, settings, standAlone, pretend } = this.#o
+    const { full, witness, wired, settings, own: ofNode, standAlone, pretend } = this.#o
     for (const name of witness === undefined ? full : [...full, witness]) {
       const [port, clientPort, peerPort] = [await freePort(), await freePort(), await freePort()]
       const own = {
         realm: 'bench', node: name, speech: { enabled: false }, flows: { enabled: false }, vision: { camera: 'none' },
         peers: { host: '127.0.0.1', port, ...(pretend[name] ? { pretend: pretend[name] } : {}) }, realmMode: { etcd: { clientPort, peerPort }, standAloneDevices: [...standAlone] },
-        devices: wired.includes(name) ? [{ id: 'rover', driver: 'rover', port: this.line(name) }] : [], ...settings,
+        devices: wired.includes(name) ? [{ id: 'rover', driver: 'rover', port: this.line(name) }] : [], ...settings, ...ofNode[name],
       }
       const appliance = new Appliance(join(this.dir, name), own)
       const config = makeConfig({ ...own, stateDir: appliance.stateDir })
