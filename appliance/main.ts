@@ -106,8 +106,13 @@ async function main(config: Config): Promise<void> {
   const ear = realm && new RealmEar({ peers: realm.peers, clock, hub, pass: heard, forget: () => host?.forget(), isStop: (text) => isStop(text) })
   ear?.start()
   parts.add('one ear', () => ear?.stop())
-  const host: SpeechHost | undefined = config.speech.enabled ? new SpeechHost({ config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, models: { modelsDir: config.inference.modelsDir, ...(config.inference.copyDir === undefined ? {} : { copyDir: config.inference.copyDir }) }, clock, hub, onMessage: (message) => ear ? ear.hear(message) : heard(message), onExpectAnswer: (forMs) => ear?.keep(forMs), synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false),
-    wyoming: { ...config.dialects.wyoming, node: config.node, version }, handle: async (text) => conversation ? handleText(text, { conversation, clock }) : { ok: false, text: '' } }) : undefined
+  const host: SpeechHost | undefined = config.speech.enabled ? new SpeechHost({
+    config: config.speech, understand: config.understand, sequences: sequenceNames, stateDir: config.stateDir, runDir: config.runDir, clock, hub,
+    models: { modelsDir: config.inference.modelsDir, ...(config.inference.copyDir === undefined ? {} : { copyDir: config.inference.copyDir }) },
+    onMessage: (message) => ear ? ear.hear(message) : heard(message), onExpectAnswer: (forMs) => ear?.keep(forMs),
+    synthesise: (text, file) => thinking?.voice?.synthesise(text, file) ?? Promise.resolve(false),
+    wyoming: { ...config.dialects.wyoming, node: config.node, version }, handle: async (text) => conversation ? handleText(text, { conversation, clock }) : { ok: false, text: '' },
+  }) : undefined
   if (!host && config.dialects.wyoming.enabled) hub.system({ severity: 'warning', component: 'speech', name: 'wyoming.failed', code: 'SPEECH_DOWN', message: 'Wyoming is on, but speech is off: the port is not opened' })
   await host?.start()
   parts.add('speech', () => host?.stop())
@@ -179,7 +184,14 @@ async function main(config: Config): Promise<void> {
     voice: { say: (text, options) => conversation!.speak(text, options), ask: (question, signal) => asking.ask({ timeoutMs: config.speech.answerWindowMs, ...question }, signal) },
     examples: () => understander.types(), lastSpoken: () => conversation?.lastSaid, announce: (text) => { hub.system({ severity: 'info', component: 'timer', name: 'announced', message: text, say: text }) },
   })
-  const dispatcher = new Dispatcher({ journal, hub, clock, guard, skills, handlers, drivers, epochOf: (device) => devices.epochOf(device), renewEpoch: (device) => devices.takeCommand(device), concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs, ...(together ? { isOurs: (job) => together.work.isOurs(job), onLeft: (job) => together.work.left(job), onTakenAway: (id, reason) => together.work.takenAway(id, reason), certain: (device) => together.ownership.certain(device) } : {}) })
+  const dispatcher = new Dispatcher({
+    journal, hub, clock, guard, skills, handlers, drivers, concurrency: config.dispatch.concurrency, retryBaseMs: config.dispatch.retryBaseMs,
+    epochOf: (device) => devices.epochOf(device), renewEpoch: (device) => devices.takeCommand(device),
+    ...(together ? {
+      isOurs: (job) => together.work.isOurs(job), onLeft: (job) => together.work.left(job), onTakenAway: (id, reason) => together.work.takenAway(id, reason),
+      certain: (device) => together.ownership.certain(device),
+    } : {}),
+  })
   stop.afterwards((reason) => { dispatcher.abortActuations(reason); together?.work.abortActuations(reason) })
   const admission = new Admission({ clock, guard, here: () => ({ node: hub.node, boot: hub.boot }), replayed: async (envelope) => await journal.get(envelope.id) !== undefined })
   const service: IntentService = new IntentService({ admission, journal, dispatcher, stop, hub, clock, maxUnfinished: config.dispatch.maxUnfinished, ...(together ? { elsewhere: together.elsewhere, serveUnjournalled: true } : {}) })
@@ -202,10 +214,16 @@ async function main(config: Config): Promise<void> {
 
   endUntoldWhenBack({ journal, dispatcher, hub, ...(together ? { unfinished: () => together.work.unfinishedHere() } : {}) })
 
-  const dialects = new Dialects({ config, version, values: journal, hub, clock, topics, service, conversation, understander, expectAnswer: (forMs) => host?.expectAnswer(forMs), bus: { publish: (topic, payload, options) => bus.publish(topic, payload, options), subscribe: (filter, listener, options) => bus.subscribe(filter, listener, options) } })
+  const dialects = new Dialects({
+    config, version, values: journal, hub, clock, topics, service, conversation, understander, expectAnswer: (forMs) => host?.expectAnswer(forMs),
+    bus: { publish: (topic, payload, options) => bus.publish(topic, payload, options), subscribe: (filter, listener, options) => bus.subscribe(filter, listener, options) },
+  })
   await dialects.prepare()
-  const bus: Bus = new Bus({ config: flows ? { ...config.bus, listeners: withLocalListener(config.bus.listeners) } : config.bus, internal: [flowsClient], realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock, submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason), handlers, foreign: dialects.foreign, ...(oneBus ? { mesh: oneBus.mesh } : {}),
-    deviceCommand: (device, payload, { client, role, kind }) => service.submit(service.envelope('device.command', { device, ...payload as Record<string, unknown> }, { kind, operator: client.slice(0, 64) }), { client, role, kind }) })
+  const bus: Bus = new Bus({
+    config: flows ? { ...config.bus, listeners: withLocalListener(config.bus.listeners) } : config.bus, internal: [flowsClient], realm: config.realm, node: config.node, stateDir: config.stateDir, hub, clock,
+    submit: (envelope, identity) => service.submit(envelope, identity), emergencyStop: (reason) => stop.trigger(reason), handlers, foreign: dialects.foreign, ...(oneBus ? { mesh: oneBus.mesh } : {}),
+    deviceCommand: (device, payload, { client, role, kind }) => service.submit(service.envelope('device.command', { device, ...payload as Record<string, unknown> }, { kind, operator: client.slice(0, 64) }), { client, role, kind }),
+  })
   oneBus?.join(bus)
   await part('bus', () => bus.start(), () => bus.stop())
   const tellCatalogue = () => bus.publish(topics.catalogue, realmCatalogue({ hub, drivers, examples: () => understander.types(), handlers, isVacant: isNotFitted }), { retain: true, qos: 1 })
@@ -214,10 +232,27 @@ async function main(config: Config): Promise<void> {
   minds.publish((provider) => bus.publish(topics.inferenceProvider(provider.model), provider, { retain: true }))
   minds.workers?.publish((kind, told) => bus.publish(kind === 'offer' ? topics.workerOffer(told.node) : topics.workerHealth(told.node), told, { retain: true }))
   if (dialects.active) await part('dialects', () => dialects.start(), () => dialects.stop())
-  const status = new Status({ version, hub, journal, guard, dispatcher, service, drivers, speech: () => ({ state: 'off', ...host?.status() }), bus: () => ({ ...bus.stats(), ...(oneBus ? { peers: oneBus.stats() } : {}), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }), topics, ...(realm ? { realm: () => { const { protocol, schema, envelope } = realm.versions; return { role: realm.role, protocol, schema, envelope } } } : {}), ...(together && oneBus ? { ownership: together.devices(oneBus.mesh) } : {}), publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values), more: () => ({ ...minds.summary(), flows: flows?.status() ?? { state: 'off' } }) })
+  const status = new Status({
+    version, hub, journal, guard, dispatcher, service, drivers, topics, speech: () => ({ state: 'off', ...host?.status() }),
+    bus: () => ({ ...bus.stats(), ...(oneBus ? { peers: oneBus.stats() } : {}), listening: bus.addresses().map((a) => `${a.kind}${a.tls ? '+tls' : ''}://${a.host}:${a.port}`) }),
+    ...(realm ? { realm: () => { const { protocol, schema, envelope } = realm.versions; return { role: realm.role, protocol, schema, envelope } } } : {}),
+    ...(together && oneBus ? { ownership: together.devices(oneBus.mesh) } : {}),
+    publish: (topic, payload, options) => bus.publish(topic, payload, options), record: (values) => minds.record(values),
+    more: () => ({ ...minds.summary(), flows: flows?.status() ?? { state: 'off' } }),
+  })
   status.start()
   parts.add('status', () => status.stop())
-  const control = new ControlServer(inRunDir(config, 'control.sock'), { ...realmRoutes({ realm, stateDir: config.stateDir, node: config.node, version, config: config.peers }), ...upgradeRoutes({ realm, together }), ...deviceRoutes({ node: config.node, ownership: together?.ownership, own: () => drivers.map(({ id, kind, connected }) => ({ id, kind, connected, epoch: devices.epochOf(id) })) }), ...flowRoutes(flows, () => handlers.declared().flatMap(({ client, intent }) => client.startsWith(`flows-${config.node}`) ? [] : [intent.type])), ...inferenceRoutes({ inference: minds.inference, anywhere: minds.workers, status: () => minds.status() }), ...controlRoutes({ hub, journal, service, conversation, feed, status: () => status.snapshot(), types: () => understander.types(), handlers, ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) } }) })
+  const control = new ControlServer(inRunDir(config, 'control.sock'), {
+    ...realmRoutes({ realm, stateDir: config.stateDir, node: config.node, version, config: config.peers }),
+    ...upgradeRoutes({ realm, together }),
+    ...deviceRoutes({ node: config.node, ownership: together?.ownership, own: () => drivers.map(({ id, kind, connected }) => ({ id, kind, connected, epoch: devices.epochOf(id) })) }),
+    ...flowRoutes(flows, () => handlers.declared().flatMap(({ client, intent }) => client.startsWith(`flows-${config.node}`) ? [] : [intent.type])),
+    ...inferenceRoutes({ inference: minds.inference, anywhere: minds.workers, status: () => minds.status() }),
+    ...controlRoutes({
+      hub, journal, service, conversation, feed, status: () => status.snapshot(), types: () => understander.types(), handlers,
+      ears: host && { listen: (file, signal) => host.listen(file, signal), capture: (device) => host.capture(device ?? config.speech.device) },
+    }),
+  })
   await part('control socket', () => control.start(), () => control.stop())
   parts.add('new requests', () => service.close())
 
