@@ -134,6 +134,8 @@ test.serial('a node that has lost the others says so aloud, refuses what moves, 
   for (const pid of members) process.kill(pid, 'SIGSTOP')
   t.like((await submit(alone, 'light.set', { on: true })).receipt, { accepted: false, code: 'NO_QUORUM' })
   t.like((await submit(alone, 'time.tell', {})).receipt, { accepted: true, durable: false })
+  await bench.until('it names no owner that it cannot know', async () => (await bench.devices(alone)).every(({ owner: named, here, cutOff }) => named === undefined && here === 'stands by' && cutOff === true))
+  await t.throwsAsync(bench.node(alone).control.call('POST', '/devices/rover/move', { to: alone === 'a' ? 'b' : 'a', policy: 'wait' }), { code: 'NO_QUORUM' })
   const said = () => readFileSync(bench.node(alone).factLog, 'utf8').split('\n').filter((line) => /"say":"(I have lost the other nodes|The other nodes are back)/.test(line)).length
   t.is(said(), 1)
   for (const pid of members) process.kill(pid, 'SIGCONT')

@@ -22,5 +22,5 @@ export function addDeviceCommands(program: Command, context: CliContext): void {
 
 export function devicesText(devices: readonly DeviceView[]): string {
   if (devices.length === 0) return 'No device is configured.'
-  return table(devices.map(({ device, kind, owner, epoch, wired, lines, here, alone }) => [device, kind ?? '', alone ? 'this node, alone' : owner ?? 'nobody', epoch ?? '', wired.map((node) => lines.includes(node) ? node : `${node} (dead)`).join(', '), here]), ['device', 'kind', 'owner', 'epoch', 'lines', 'this node'], [3])
+  return table(devices.map(({ device, kind, owner, epoch, wired, lines, here, alone, cutOff }) => [device, kind ?? '', alone ? 'this node, alone' : owner ?? (cutOff ? 'not known' : 'nobody'), epoch ?? '', wired.map((node) => lines.includes(node) ? node : `${node} (${cutOff ? 'not known' : 'dead'})`).join(', '), here]), ['device', 'kind', 'owner', 'epoch', 'lines', 'this node'], [3])
 }

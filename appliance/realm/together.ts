@@ -69,10 +69,8 @@ export class Together {
   /** For who tells how devices are. */
   devices(mesh: Pick<Mesh, 'last'>): RealmDevices & { list(): DeviceView[] } {
     const { ownership } = this
-    // Who is cut off knows who did, not who does.
-    const isKnown = ({ owner, here }: DeviceView) => here === 'commands' || (this.journal.etcd?.lease.held === true && owner !== this.#o.realm.membership.node)
     return {
-      ids: () => ownership.list().map(({ device }) => device), list: () => ownership.list().map((view) => isKnown(view) ? view : { ...view, owner: undefined, epoch: undefined }), mayCommand: (device) => ownership.mayCommand(device),
+      ids: () => ownership.list().map(({ device }) => device), list: () => ownership.list(), mayCommand: (device) => ownership.mayCommand(device),
       online: () => this.#o.realm.peers.list().flatMap(({ node, online }) => online ? [node] : []),
       last: (topic) => { const said = mesh.last(topic); return said && { id: idOf(said.version), node: said.version.n, payload: said.payload } },
     }

@@ -29,7 +29,7 @@ export interface DeviceOwnershipOptions {
 }
 
 /** One device, as `mtor device list` shows it. */
-export interface DeviceView { device: string; kind: string | undefined; owner: string | undefined; epoch: number | undefined; wired: string[]; lines: string[]; here: 'commands' | 'stands by' | 'not wired'; alone?: true }
+export interface DeviceView { device: string; kind: string | undefined; owner: string | undefined; epoch: number | undefined; wired: string[]; lines: string[]; here: 'commands' | 'stands by' | 'not wired'; alone?: true; /** This node cannot reach the majority: nothing is known of the others. */ cutOff?: true }
 
 /** etcd counts a lease from the renewal it has seen, and a leader that was just replaced may have seen one too many: so long before its end nobody believes in it, ms. */
 const LEASE_MARGIN_MS = 300
@@ -177,20 +177,28 @@ export class DeviceOwnership {
     return new MtorError('DEVICE_UNREACHABLE', `${device} is wired to ${wired.join(' and ')} alone, and ${wired.length === 1 ? 'that node is' : 'those nodes are'} lost`, { data: { device, nodes: wired } })
   }
 
+  /** Who is cut off from the majority knows who did command a device, not who does: then nobody is named. */
   list(): DeviceView[] {
+    const { node } = this.#o
+    const isUpToDate = this.#etcd?.lease.held === true
     return [...new Set([...this.#registry.devices, ...this.#seats.keys()])].sort().map((device): DeviceView => {
-      const owner = this.#registry.owner(device)
       const seat = this.#seats.get(device)
+      const here = !seat ? 'not wired' : this.mayCommand(device) ? 'commands' : 'stands by'
+      const last = this.#registry.owner(device)
+      const owner = here === 'commands' || (isUpToDate && last?.node !== node) ? last : undefined
       const wired = this.#registry.wired(device)
       return {
-        device, kind: seat?.driver.kind ?? [...wired.values()][0], owner: owner?.node, epoch: seat?.alone ?? owner?.epoch, wired: [...wired.keys()], lines: this.#registry.lines(device),
-        here: !seat ? 'not wired' : this.mayCommand(device) ? 'commands' : 'stands by', ...(seat?.alone === undefined ? {} : { alone: true }),
+        device, kind: seat?.driver.kind ?? [...wired.values()][0], owner: owner?.node, epoch: seat?.alone ?? owner?.epoch, wired: [...wired.keys()], lines: isUpToDate ? this.#registry.lines(device) : seat?.driver.connected ? [node] : [],
+        here, ...(seat?.alone === undefined ? {} : { alone: true }), ...(isUpToDate ? {} : { cutOff: true }),
       }
     })
   }
 
-  /** Planned hand-over; may be asked on any node. @throws MtorError NOT_FOUND, DEVICE_UNREACHABLE, NODE_UNREACHABLE, BUSY … */
-  move(device: string, to: string, policy: MovePolicy): Promise<Moved> { return this.#moves.move(device, to, policy) }
+  /** Planned hand-over; may be asked on any node. @throws MtorError NO_QUORUM, NOT_FOUND, DEVICE_UNREACHABLE, NODE_UNREACHABLE, BUSY … */
+  async move(device: string, to: string, policy: MovePolicy): Promise<Moved> {
+    if (!this.#etcd?.lease.held) throw new MtorError('NO_QUORUM', 'this node cannot reach a majority of the nodes')
+    return await this.#moves.move(device, to, policy)
+  }
 
   // ---- one device at a time
 
