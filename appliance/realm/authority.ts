@@ -22,7 +22,7 @@ export const fingerprintOf = (certPem: string | X509Certificate): string => crea
 /** SHA-256 of a certificate's public key (SPKI). */
 export const keyHashOf = (certificate: X509Certificate): string => createHash('sha256').update(certificate.publicKey.export({ type: 'spki', format: 'der' })).digest('hex')
 /** Serial number as lists hold it. */
-export const serialOf = (certificate: X509Certificate): string => certificate.serialNumber.toUpperCase().padStart(32, '0')
+export const serialOf = (certificate: Pick<X509Certificate, 'serialNumber'>): string => certificate.serialNumber.toUpperCase().padStart(32, '0')
 
 /** A fresh private key (EC P-256, PKCS #8, PEM). */
 export const makeKey = (): string => generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey.export({ type: 'pkcs8', format: 'pem' }) as string

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { MtorError } from '../contracts/errors.ts'
 
 /** The files of `<state>/realm`. `member` is written last when a realm is made or joined: while it is missing, this node is in no realm. */
-export const FILES = { member: 'member.json', caCert: 'ca-cert.pem', caKey: 'ca-key.pem', cert: 'node-cert.pem', key: 'node-key.pem', tokens: 'tokens.json' } as const
+export const FILES = { member: 'member.json', caCert: 'ca-cert.pem', caKey: 'ca-key.pem', cert: 'node-cert.pem', key: 'node-key.pem', tokens: 'tokens.json', revoked: 'revoked.crl' } as const
 export type RealmFile = keyof typeof FILES
 
 /** `<state>/realm`: what makes this node a member. Every file is readable to its owner only, and is replaced as a whole. */
@@ -29,7 +29,7 @@ export class RealmFolder {
   }
 
   /** Writes a file so that after a power cut either the old or the new text is there. */
-  async write(file: RealmFile, text: string): Promise<void> {
+  async write(file: RealmFile, text: string | Buffer): Promise<void> {
     const path = this.of(file)
     try {
       await mkdir(this.path, { recursive: true, mode: 0o700 })

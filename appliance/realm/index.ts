@@ -144,7 +144,7 @@ export class Realm {
     }
     this.#hasLeft = true
     await this.stop()
-    await membership.folder.remove()
+    await membership.forget(told)
     return { realm: membership.realm, told }
   }
 }

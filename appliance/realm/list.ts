@@ -11,6 +11,8 @@ export type NodeRole = (typeof NODE_ROLES)[number]
 /** Names and addresses of hosts; nothing else gets into a certificate. */
 export const HOST_PATTERN = /^[A-Za-z0-9._:-]{1,253}$/
 const Serial = Type.String({ pattern: '^[0-9A-F]{32}$', description: 'Serial number of a certificate, hexadecimal' })
+/** Certificates of one node that are good at once: one comes with each year and each move. */
+export const MAX_SERIALS = 16
 const WHY = ['left', 'replaced', 'conflict'] as const
 
 export const Member = Type.Object({
@@ -19,7 +21,7 @@ export const Member = Type.Object({
   host: Type.String({ pattern: HOST_PATTERN.source, description: 'Where the others reach it' }),
   port: Type.Integer({ minimum: 1, maximum: 65_535 }),
   key: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256 of its public key (SPKI)' }),
-  serials: Type.Array(Serial, { minItems: 1, maxItems: 16, description: 'Its certificates that are good' }),
+  serials: Type.Array(Serial, { minItems: 1, maxItems: MAX_SERIALS, description: 'Its certificates that are good' }),
   changed: Type.Integer({ minimum: 1, description: 'Version of the list in which this entry was last changed' }),
 })
 export type Member = Static<typeof Member>
@@ -98,7 +100,7 @@ export function mergeLists(a: MemberList, b: MemberList): MemberList {
     const there = members.get(next.node)
     if (!there) { members.set(next.node, next); continue }
     const [winner, loser] = isLater(next, there) ? [next, there] : [there, next]
-    if (winner.key === loser.key) winner.serials = [...new Set([...winner.serials, ...loser.serials])].slice(0, 16)
+    if (winner.key === loser.key) winner.serials = [...new Set([...winner.serials, ...loser.serials])].slice(0, MAX_SERIALS)
     else revoked.push(...loser.serials.map((serial): Revocation => ({ serial, node: loser.node, why: 'conflict' })))
     members.set(next.node, winner)
   }

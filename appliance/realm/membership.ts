@@ -5,9 +5,12 @@ import { MtorError } from '../contracts/errors.ts'
 import { validator } from '../contracts/validate.ts'
 import { Authority, makeKey, makeRequest, serialOf } from './authority.ts'
 import type { RealmFolder } from './folder.ts'
-import { changeList, mergeLists, openList, sameContent, SignedList, type Member, type MemberList, type NodeRole, type Revocation } from './list.ts'
+import { changeList, mergeLists, openList, sameContent, Revocation, SignedList, type Member, type MemberList, type NodeRole } from './list.ts'
 
-const MemberFile = Type.Object({ v: Type.Literal(1), realm: NodeName, node: NodeName, list: SignedList })
+const MemberFile = Type.Object({
+  v: Type.Literal(1), realm: NodeName, node: NodeName, list: SignedList,
+  alsoRevoked: Type.Optional(Type.Array(Revocation.properties.serial, { description: 'What a witness knows of lists that it could not put together with this one' })),
+})
 const fileValidator = validator(MemberFile)
 
 /** What TLS needs to be this node: its own key and certificate, and the one authority it believes. PEM. */
@@ -46,11 +49,12 @@ export class Membership {
   #signed: SignedList
   #list: MemberList
   /** Of lists that a witness could not put together with its own, for want of the authority's key: enforced all the same. */
-  readonly #alsoRevoked = new Set<string>()
+  readonly #alsoRevoked: Set<string>
   readonly #listeners = new Set<() => void>()
+  readonly #forgetting = new Set<(told: boolean) => Promise<void>>()
   #writing: Promise<void> = Promise.resolve()
 
-  private constructor(options: Credentials & { folder: RealmFolder; realm: string; node: string; signed: SignedList; authority: Authority | undefined }) {
+  private constructor(options: Credentials & { folder: RealmFolder; realm: string; node: string; signed: SignedList; alsoRevoked: readonly string[]; authority: Authority | undefined }) {
     this.folder = options.folder
     this.realm = options.realm
     this.node = options.node
@@ -60,17 +64,18 @@ export class Membership {
     this.#authority = options.authority
     this.#signed = options.signed
     this.#list = openList(options.signed, options.caCertPem, options.realm)
+    this.#alsoRevoked = new Set(options.alsoRevoked)
   }
 
   /** Reads `<state>/realm`. @throws MtorError CONFIG_INVALID when something is missing or does not fit together */
   static async load(folder: RealmFolder): Promise<Membership> {
-    const { realm, node, list } = parseFile(isWhole(await folder.read('member'), 'member.json'), folder)
+    const { realm, node, list, alsoRevoked = [] } = parseFile(isWhole(await folder.read('member'), 'member.json'), folder)
     const [keyPem, certPem, caCertPem, caKeyPem] = await Promise.all([folder.read('key'), folder.read('cert'), folder.read('caCert'), folder.read('caKey')])
     const credentials = { keyPem: isWhole(keyPem, 'node-key.pem'), certPem: isWhole(certPem, 'node-cert.pem'), caCertPem: isWhole(caCertPem, 'ca-cert.pem') }
     try {
       if (!new X509Certificate(credentials.certPem).checkPrivateKey(createPrivateKey(credentials.keyPem))) throw new MtorError('CONFIG_INVALID', 'node-key.pem is not the key of node-cert.pem')
       const authority = caKeyPem === undefined ? undefined : new Authority({ realm, certPem: credentials.caCertPem, keyPem: caKeyPem, folder: folder.path })
-      return new Membership({ folder, realm, node, ...credentials, signed: list, authority })
+      return new Membership({ folder, realm, node, ...credentials, signed: list, alsoRevoked, authority })
     } catch (error) { throw new MtorError('CONFIG_INVALID', `${folder.path}: ${(error as Error).message}`, { cause: error, hint: 'Leave with: mtor realm leave --force; then join again.' }) }
   }
 
@@ -117,6 +122,9 @@ export class Membership {
     return member.serials.includes(serial) ? undefined : new MtorError('NOT_A_MEMBER', `certificate ${serial.slice(-8)} is none that ${node} was given`)
   }
 
+  /** Numbers of all certificates that are known to be revoked, sorted. */
+  get revoked(): string[] { return [...new Set([...this.#list.revoked.map(({ serial }) => serial), ...this.#alsoRevoked])].sort() }
+
   /** Why this node itself is out; undefined while it is a member. */
   get ownRefusal(): MtorError | undefined { return this.refusal(this.node, serialOf(this.certificate)) }
 
@@ -137,7 +145,7 @@ export class Membership {
     for (const { serial } of [...mine.revoked, ...theirs.revoked]) this.#alsoRevoked.add(serial)
     const takes = theirs.version > mine.version || (theirs.version === mine.version && signed.text > this.#signed.text)
     if (takes) this.#take(theirs, signed)
-    else this.#tell()
+    else this.#take(mine, this.#signed)
     return { changed: takes, answer: true }
   }
 
@@ -170,13 +178,24 @@ export class Membership {
   /** Called whenever the list or the own certificate has changed; returns what stops it. */
   onChange(listener: () => void): () => void { this.#listeners.add(listener); return () => { this.#listeners.delete(listener) } }
 
+  /** Called before keys and data go, with whether the others know of it; returns what stops it. */
+  beforeForgetting(action: (told: boolean) => Promise<void>): () => void { this.#forgetting.add(action); return () => { this.#forgetting.delete(action) } }
+
+  /** Forgets the realm: keys, list, and what others keep in its folder. */
+  async forget(told: boolean): Promise<void> {
+    await Promise.all([...this.#forgetting].map((action) => action(told)))
+    await this.folder.remove()
+  }
+
   /** When what was taken over last is on the disk. @throws MtorError DISK_FULL, CONFIG_INVALID */
   settled(): Promise<void> { return this.#writing }
 
   #take(list: MemberList, signed: SignedList, news = true): void {
     this.#list = list
     this.#signed = signed
-    const write = () => this.folder.isMember ? this.folder.write('member', `${JSON.stringify({ v: 1, realm: this.realm, node: this.node, list: this.#signed }, null, 1)}\n`) : undefined
+    for (const { serial } of list.revoked) this.#alsoRevoked.delete(serial)
+    const also = () => this.#alsoRevoked.size > 0 ? { alsoRevoked: [...this.#alsoRevoked] } : {}
+    const write = () => this.folder.isMember ? this.folder.write('member', `${JSON.stringify({ v: 1, realm: this.realm, node: this.node, list: this.#signed, ...also() }, null, 1)}\n`) : undefined
     this.#writing = this.#writing.then(write, write).then(() => {})
     // Whoever needs it awaits `settled`; a full disk must not end the process.
     this.#writing.catch(() => {})

@@ -180,6 +180,11 @@ test('a certificate is renewed after a year, by another full node for a witness,
     t.is(readFileSync(folder.of('cert'), 'utf8'), realm.membership.credentials.certPem)
     t.true([a, c].every((one) => one.realm.membership.member(node)!.serials.includes(certificate.serialNumber)), 'all know it')
   }
+  await Promise.all([a.stop(), c.stop()])
+  days = 800
+  await Promise.all([a.start(), c.start()])
+  await becomes('both are renewed again', () => [a, c].every((one) => one.named('certificate.renewed').length === 2))
+  t.true(a.realm.membership.member('c')!.serials.includes(before[1]!), 'none is forgotten: whoever replaces the node must revoke them all')
 })
 
 test('a witness that has moved tells its new port with its next certificate', async (t) => {

@@ -5,7 +5,7 @@ import { MtorError, toMtorError } from '../contracts/errors.ts'
 import type { SystemEventInput } from '../contracts/events.ts'
 import { validator } from '../contracts/validate.ts'
 import { CERTIFICATE_MS, RENEW_AFTER_MS, serialOf } from './authority.ts'
-import { HOST_PATTERN, SignedList, type Member } from './list.ts'
+import { HOST_PATTERN, MAX_SERIALS, SignedList, type Member } from './list.ts'
 import type { Membership } from './membership.ts'
 import type { Peers } from './peers/port.ts'
 
@@ -176,7 +176,13 @@ export class Steward {
     const member = membership.member(node)
     if (!member?.serials.includes(serial)) throw new MtorError('NOT_A_MEMBER', `${node} has no certificate ${serial.slice(-8)} that is good`)
     if (issued.key !== member.key) throw new MtorError('UNAUTHORISED', `${node} asks for a certificate for another key`, { hint: 'A node with a new key joins anew.' })
-    await membership.change({ put: { node, role: member.role, host, port, key: member.key, serials: [serial, issued.serial] } })
+    // Those from before stay on the list, because what is not on it must be revoked: programs like etcd know revoked ones only.
+    const former = member.serials.filter((one) => one !== serial)
+    const kept = former.slice(0, MAX_SERIALS - 2)
+    await membership.change({
+      put: { node, role: member.role, host, port, key: member.key, serials: [serial, issued.serial, ...kept] },
+      revoke: former.slice(kept.length).map((one) => ({ serial: one, node, why: 'replaced' })),
+    })
     return { cert: issued.certPem, list: membership.signed }
   }
 
