@@ -1,11 +1,11 @@
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import type { SecureContextOptions } from 'node:tls'
+import type { ConnectionOptions } from 'node:tls'
 import type { Clock, Timer } from '../../contracts/clock.ts'
 import { EtcdError, refusalOf } from './errors.ts'
 
-/** What TLS to etcd needs, PEM. `servername`: the name in etcd's certificate where it is not the host of the address. */
-export interface EtcdTls extends Pick<SecureContextOptions, 'ca' | 'cert' | 'key'> { servername?: string }
+/** What TLS to etcd needs, PEM. `servername`: the name in etcd's certificate where it is not the host of the address; `checkServerIdentity`: whether that certificate is good. */
+export interface EtcdTls extends Pick<ConnectionOptions, 'ca' | 'cert' | 'key'> { servername?: string; checkServerIdentity?: NonNullable<ConnectionOptions['checkServerIdentity']> }
 
 /** More requests than this to one endpoint wait for a connection. */
 const MAX_SOCKETS = 16
@@ -32,7 +32,8 @@ export class Endpoint {
     const secure = protocol === 'https:'
     const options = { keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: 4, scheduling: 'lifo' as const }
     const { servername, ...material } = tls ?? {}
-    this.#agent = secure ? new HttpsAgent({ ...options, ...material, minVersion: 'TLSv1.2' }) : new HttpAgent(options)
+    // A session that is taken up again is not looked at again.
+    this.#agent = secure ? new HttpsAgent({ ...options, ...material, minVersion: 'TLSv1.2', ...(material.checkServerIdentity ? { maxCachedSessions: 0 } : {}) }) : new HttpAgent(options)
     this.#send = secure ? httpsRequest : httpRequest
     this.#at = { host: hostname.replace(/^\[|\]$/g, ''), port: port || '2379', ...(servername === undefined ? {} : { servername }) }
   }

@@ -1,5 +1,9 @@
 /** PEM files for both: other members and clients must bring a certificate of the same authority. The certificate must serve servers and clients alike, because etcd's JSON gateway is a client of its own server. */
-export interface EtcdTlsFiles { ca: string; cert: string; key: string }
+export interface EtcdTlsFiles {
+  ca: string; cert: string; key: string
+  /** Certificates that are refused all the same (DER). Read at every handshake: without the file nobody gets in. */
+  revoked?: string
+}
 
 export interface ClusterMember { name: string; url: string }
 
@@ -48,6 +52,7 @@ export function etcdFlags(settings: EtcdSettings, dataDir: string): string[] {
     ...(tls ? {
       'cert-file': tls.cert, 'key-file': tls.key, 'trusted-ca-file': tls.ca, 'client-cert-auth': true,
       'peer-cert-file': tls.cert, 'peer-key-file': tls.key, 'peer-trusted-ca-file': tls.ca, 'peer-client-cert-auth': true,
+      ...(tls.revoked === undefined ? {} : { 'client-crl-file': tls.revoked, 'peer-crl-file': tls.revoked }),
     } : {}),
   }
   return Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`)

@@ -1,4 +1,4 @@
-export { EtcdProcess, etcdVersion, type EtcdProcessOptions } from './process.ts'
+export { EtcdProcess, etcdVersion, hasData, setAside, type EtcdProcessOptions } from './process.ts'
 export type { ClusterMember, EtcdSettings, EtcdTlsFiles } from './flags.ts'
 export type { EtcdHealth } from './health.ts'
-export { addMember, members, removeMember, type EtcdMember } from './membership.ts'
+export { addMember, members, moveMember, removeMember, type EtcdMember } from './membership.ts'

@@ -37,6 +37,8 @@ export function troubleIn(line: string): 'disk-full' | 'repaired' | 'corrupt' | 
   if (/\.wal\.broken|repaired WAL|repairing WAL/i.test(line)) return 'repaired'
   // "ID mismatch" is no sign of it: a member that replays its log at the start calls this address under every id that it ever had.
   if (/member has been permanently removed|the member has been removed|was removed from the cluster/i.test(line)) return 'removed'
+  // At its first start, when others came or went since it was let in, or it was taken for one that never comes.
+  if (/member count is unequal|unmatched member while checking PeerURLs/i.test(line)) return 'removed'
   if (/crc mismatch|checksum mismatch|walpb: |wal: (?:max entry|slice bounds|file not found|max entry size)|snap: (?:empty|no available)|invalid (?:database|page type)|file corrupt|CORRUPT|database file .*(?:corrupt|invalid)|failed to (?:read WAL|recover v3 backend|open WAL|find database snapshot)|unexpected fault address|freepages: |failed to open database|page \d+ already freed|is out of range \[lastIndex/i.test(line)) return 'corrupt'
   return undefined
 }

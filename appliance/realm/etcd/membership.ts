@@ -53,6 +53,11 @@ export async function addMember(client: EtcdClient, clock: Clock, { name, url }:
   return { id, initialCluster }
 }
 
+/** Says where the others reach a member from now on. */
+export async function moveMember(client: EtcdClient, clock: Clock, id: string, peerUrl: string): Promise<void> {
+  await change(client, clock, '/v3/cluster/member/update', { ID: id, peerURLs: [peerUrl] })
+}
+
 /** Removes a voter for good: its process ends, and its data is of no more use. Not being there is fine. */
 export async function removeMember(client: EtcdClient, clock: Clock, id: string): Promise<void> {
   if (!(await members(client)).some((member) => member.id === id)) return

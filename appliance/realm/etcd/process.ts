@@ -68,7 +68,7 @@ export class EtcdProcess {
   get health(): EtcdHealth { return this.#probe.health }
   get dataDir(): string { return join(this.#o.folder, 'data') }
   /** True when this member has been in a cluster: then the flags of the first start are not read any more. */
-  get hasData(): boolean { return existsSync(join(this.dataDir, 'member')) }
+  get hasData(): boolean { return hasData(this.dataDir) }
 
   /** Starts the process; `ready` tells when it works. @throws MtorError NOT_FITTED where there is no etcd */
   start(): Promise<void> {
@@ -123,13 +123,7 @@ export class EtcdProcess {
   /** Renames the data of a stopped member, so that it can join anew. Returns the new name, or undefined where there was none. */
   setAside(): string | undefined {
     if (this.#child) throw new MtorError('ALREADY_RUNNING', 'expected a stopped etcd')
-    if (!existsSync(this.dataDir)) return undefined
-    const wall = this.#o.clock.wallMs()
-    const time = wall === undefined ? 'unknown-time' : new Date(wall).toISOString().replace(/[-:]|\.\d+/g, '')
-    let aside = `${this.dataDir}.aside-${time}`
-    for (let i = 2; existsSync(aside); i++) aside = `${this.dataDir}.aside-${time}-${i}`
-    renameSync(this.dataDir, aside)
-    return aside
+    return setAside(this.dataDir, this.#o.clock)
   }
 
   #spawn() {
@@ -196,6 +190,20 @@ export class EtcdProcess {
   }
 
   #event(event: SystemEventInput) { this.#o.onEvent?.(event) }
+}
+
+/** True when a member with this data has been in a cluster. A start that failed leaves a folder too, but no log in it. */
+export const hasData = (dataDir: string): boolean => existsSync(join(dataDir, 'member', 'wal'))
+
+/** Renames data that is of no more use, for a person to look at. Returns the new name, or undefined where there was none. */
+export function setAside(dataDir: string, clock: Clock): string | undefined {
+  if (!existsSync(dataDir)) return undefined
+  const wall = clock.wallMs()
+  const time = wall === undefined ? 'unknown-time' : new Date(wall).toISOString().replace(/[-:]|\.\d+/g, '')
+  let aside = `${dataDir}.aside-${time}`
+  for (let i = 2; existsSync(aside); i++) aside = `${dataDir}.aside-${time}-${i}`
+  renameSync(dataDir, aside)
+  return aside
 }
 
 /** "3.4.23"; undefined where there is no etcd that starts. */
