@@ -28,13 +28,19 @@ export interface Proof {
   digest?: string
 }
 
+/** Why a provider did not take a model. `isShort`: for want of its memory, which may be there later. */
+export interface Tried { provider: string; error: string; isShort?: true }
+
 export type FromWorker =
   /** The process is up and can take messages. */
   | { kind: 'up'; startMs: number }
   /** Sent at once when a load, run or prove comes in, before any work: a worker that does not even take what it is given hangs. */
   | { kind: 'taken'; requestId: number }
-  | { kind: 'loaded'; requestId: number; provider: string; nodeCounts: Record<string, number>; tried: { provider: string; error: string }[]; loadMs: number; proofs: Proof[] }
-  | { kind: 'answer'; requestId: number; output: unknown; runMs: number; proof?: Proof }
+  /** A run or a proof begins with work that comes once for a shape, and may take many times as long as a run. */
+  | { kind: 'preparing'; requestId: number }
+  | { kind: 'loaded'; requestId: number; provider: string; nodeCounts: Record<string, number>; tried: Tried[]; loadMs: number; proofs: Proof[] }
+  /** `prepared`: its time says nothing of the next one's. */
+  | { kind: 'answer'; requestId: number; output: unknown; runMs: number; proof?: Proof; prepared?: true }
   | { kind: 'proven'; requestId: number; proofs: Proof[]; runMs: number }
   /** `gpu`: the provider is lost, and with it this process is of no use. */
   | { kind: 'failed'; requestId: number; error: PlainError; gpu?: boolean }

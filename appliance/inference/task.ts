@@ -3,8 +3,10 @@ import type { TrustedModel } from './manifest.ts'
 import type { Proof } from './messages.ts'
 import type { TaskName, Tasks } from './port.ts'
 
+/** What tasks use of a session. */
+export type Session = Pick<InferenceSession, 'run' | 'release' | 'inputNames' | 'outputNames' | 'inputMetadata' | 'outputMetadata'>
 /** A proven ONNX session; only worker processes have one. */
-export interface OpenSession { session: InferenceSession; ort: typeof import('onnxruntime-node'); provider: string }
+export interface OpenSession { session: Session; ort: typeof import('onnxruntime-node'); provider: string }
 
 /** What a task gets in order to load a model. */
 export interface LoadContext {

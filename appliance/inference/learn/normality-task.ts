@@ -1,7 +1,6 @@
-import type { InferenceSession } from 'onnxruntime-node'
 import { MtorError } from '../../contracts/errors.ts'
 import type { Tasks } from '../port.ts'
-import type { LoadedTask, TaskModule } from '../task.ts'
+import type { LoadedTask, Session, TaskModule } from '../task.ts'
 import { digestTensors } from '../worker/digest.ts'
 
 type Ort = typeof import('onnxruntime-node')
@@ -32,7 +31,7 @@ export function normalityOptions(name: string, options: Record<string, unknown>)
   return options as unknown as NormalityOptions
 }
 
-async function squaresOf(ort: Ort, session: InferenceSession, values: readonly number[]) {
+async function squaresOf(ort: Ort, session: Session, values: readonly number[]) {
   return session.run({ values: new ort.Tensor('float32', Float32Array.from(values), [1, values.length]) })
 }
 
@@ -42,7 +41,7 @@ function outputOf(names: readonly string[], squares: Float32Array): Tasks['norma
 }
 
 /** The error of one reading, whose values are in the order of `names`. */
-export async function judge(ort: Ort, session: InferenceSession, { names }: Pick<NormalityOptions, 'names'>, values: readonly number[]): Promise<Tasks['normality']['output']> {
+export async function judge(ort: Ort, session: Session, { names }: Pick<NormalityOptions, 'names'>, values: readonly number[]): Promise<Tasks['normality']['output']> {
   return outputOf(names, (await squaresOf(ort, session, values))['squares']!.data as Float32Array)
 }
 

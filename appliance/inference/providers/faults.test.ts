@@ -1,12 +1,19 @@
 import test from 'ava'
 import { MtorError } from '../../contracts/errors.ts'
-import { brief, classify } from './faults.ts'
+import { brief, classify, isShortOfMemory } from './faults.ts'
+import { DIFFERS } from './shaped-session.ts'
 
 /** As they were reported of onnxruntime, CUDA and Dawn; hosts and paths shortened. */
 const GPU: readonly [provider: string, what: string, message: string][] = [
   ['cuda', 'out of GPU memory', '[ONNXRuntimeError] : 1 : FAIL : /onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:121 onnxruntime::CudaCall CUDA failure 2: out of memory ; GPU=0 ; hostname=node ; file=/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_stream_handle.cc ; line=175 ; expr=cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);'],
   ['cuda', 'out of GPU memory', "Non-zero status code returned while running Gemm node. Name:'fc1' Status Message: /onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:114 onnxruntime::CudaCall CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; hostname=node ; expr=cublasCreate(&cublas_handle_);"],
   ['cuda', 'out of GPU memory', "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running FusedMatMul node. Name:'MatMul_92' Status Message: /onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:331 void* onnxruntime::BFCArena::AllocateRawInternal(size_t, bool) Failed to allocate memory for requested buffer of size 8388608000"],
+  // Seen on an NVIDIA H200, onnxruntime 1.30.0, CUDA 13, while another process held all but 150 to 400 MB.
+  ['cuda', 'out of GPU memory', "Non-zero status code returned while running MatMul node. Name:'MatMul_0' Status Message: /onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:360 void* onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, onnxruntime::Stream*) Failed to allocate memory for requested buffer of size 1024000000"],
+  ['cuda', 'out of GPU memory', '/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:154 std::conditional_t<THRW, void, onnxruntime::common::Status> onnxruntime::CudaCall(ERRTYPE, const char*, const char*, SUCCTYPE, const char*, const char*, int) [with ERRTYPE = cudaError; bool THRW = true; SUCCTYPE = cudaError; std::conditional_t<THRW, void, common::Status> = void] CUDA failure 2: out of memory ; GPU=0 ; hostname=vm ; file=/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_execution_provider.cc ; line=352 ; expr=cudaSetDevice(info_.device_id);'],
+  ['cuda', 'out of GPU memory', "Non-zero status code returned while running Conv node. Name:'Conv_0' Status Message: CUDA error cudaErrorMemoryAllocation:out of memory"],
+  ['cuda', 'CUDA fault', 'CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; hostname=vm ; file=/onnxruntime_src/onnxruntime/core/providers/cuda/gpu_data_transfer.cc ; line=96 ; expr=cudaMemcpyAsync(dst_data, src_data, bytes, cudaMemcpyDeviceToHost, static_cast<cudaStream_t>(stream.GetHandle()));'],
+  ['cuda', 'GPU computes otherwise', DIFFERS],
   ['tensorrt', 'out of GPU memory', '../rtSafe/safeRuntime.cpp (25) - Cuda Error in allocate: 2 (out of memory)'],
   ['cuda', 'CUDA fault', '[ONNXRuntimeError] : 1 : FAIL : CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; hostname=node ; file=/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_graph.cc ; line=49 ; expr=cudaGraphLaunch(graph_exec_, stream_);'],
   ['cuda', 'CUDA fault', "Non-zero status code returned while running Conv node. Name:'Conv_3' Status Message: CUDNN failure 8: CUDNN_STATUS_EXECUTION_FAILED ; GPU=0 ; hostname=node ; expr=cudnnConvolutionForward(...);"],
@@ -30,6 +37,7 @@ for (const [provider, what, message] of GPU) {
     t.true(gpu)
     t.is(error.code, 'MODEL_UNAVAILABLE')
     t.deepEqual(error.data, { provider, gpu: what })
+    t.is(isShortOfMemory(new TypeError(message), provider), what === 'out of GPU memory')
     t.true(error.message.startsWith(`${what} on ${provider}: `), error.message)
   })
 }

@@ -15,6 +15,8 @@ const START_MS = 30_000
 const POLL_MS = 40
 /** A worker takes what it is given before it does any work: without that for so long it hangs. Far more than scheduling delays. */
 export const TAKE_MS = 300
+/** A plan for a new shape. On the fastest boards that takes seconds, on a small one far more. */
+const PREPARE_MS = 60_000
 /** A worker has what the core, the ears and the drivers leave: without that its busy loop is felt on the bus. */
 const NICENESS = 5
 /** While at it, a worker may take this many times its ceiling; beyond that it endangers the board. */
@@ -49,12 +51,12 @@ export interface LoadedModel {
 
 type Request = Extract<ToWorker, { requestId: number }>
 type Asked = Request extends infer R ? R extends Request ? Omit<R, 'requestId'> : never : never
-type Reply = Exclude<Extract<FromWorker, { requestId: number }>, { kind: 'taken' }>
+type Reply = Exclude<Extract<FromWorker, { requestId: number }>, { kind: 'taken' | 'preparing' }>
 /** The reply to each kind of request. */
 interface Replies { load: 'loaded'; run: 'answer'; prove: 'proven' }
 type ReplyTo<K extends keyof Replies> = Extract<Reply, { kind: Replies[K] | 'failed' }>
 
-interface Pending { requestId: number; resolve(reply: Reply | Loss): void; onTaken(): void }
+interface Pending { requestId: number; resolve(reply: Reply | Loss): void; onTaken(): void; onPreparing(): void }
 
 export interface WorkerOptions {
   name: string
@@ -84,6 +86,8 @@ export class WorkerClient {
   isSuspect = false
   /** To be proven before all else: it has just been promoted. */
   isProofUrgent = false
+  /** A provider failed in its process for want of memory: there it would fail for ever (seen of CUDA). */
+  isSpoilt = false
   readonly models = new Map<string, LoadedModel>()
   lastUsedMs: number
   /** Processes in a row that ended before their first word. */
@@ -181,12 +185,14 @@ export class WorkerClient {
       ...(slow ? [clock.setTimeout(unless(slowOnce), slow.takeMs)] : []),
       clock.setTimeout(unless(() => this.kill('hang', `it did not take a request within ${TAKE_MS} ms`)), TAKE_MS),
     ] : []
-    const limit = clock.setTimeout(unless(() => this.kill('hang', `no answer within ${Math.round(limitMs)} ms`)), limitMs)
+    const limited = (ms: number) => clock.setTimeout(unless(() => this.kill('hang', `no answer within ${Math.round(ms)} ms`)), ms)
+    let limit = limited(limitMs)
     const clear = (list: readonly Timer[]) => { for (const timer of list) clock.clearTimeout(timer) }
     const pending: Pending = {
       requestId,
       resolve: (reply) => { clear([limit, ...timers, ...taking]); open.resolve(reply) },
       onTaken: () => clear(taking),
+      onPreparing: () => { clear([limit, ...timers]); limit = limited(Math.max(limitMs, PREPARE_MS)) },
     }
     let isSent: boolean
     try { isSent = this.#keeper.send({ ...request, requestId } as unknown as ToWorker) } catch (error) { clear([limit, ...timers, ...taking]); throw error }
@@ -245,6 +251,7 @@ export class WorkerClient {
       return
     }
     if (this.#pending?.requestId !== message.requestId) return
+    if (message.kind === 'preparing') { this.#pending.onPreparing(); return }
     this.isSuspect = false
     this.#take()!.resolve(message)
   }
@@ -275,6 +282,7 @@ export class WorkerClient {
     this.#state = 'down'
     this.isSuspect = false
     this.isProofUrgent = false
+    this.isSpoilt = false
     this.models.clear()
     this.#o.clock.clearTimeout(this.#startTimer)
     this.#o.clock.clearTimeout(this.#poll)

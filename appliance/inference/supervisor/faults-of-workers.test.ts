@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import { alive, becomes, bench } from './testing.ts'
+import { alive, becomes, bench, talker } from './testing.ts'
 
 const pidOf = (b: { supervisor: { status(): { workers: { pid?: number }[] } } }) => b.supervisor.status().workers[0]!.pid!
 
@@ -107,4 +107,12 @@ test('an input that another process cannot be sent is refused', async (t) => {
   const b = await bench(t)
   await t.throwsAsync(b.supervisor.run('read', 'talker', { image: (() => '') as never }, { deadlineMs: 20_000 }), { code: 'USAGE' })
   t.is(await b.say('say hello'), 'hello')
+})
+
+test('a run that says that it prepares is not taken for a hang', async (t) => {
+  const b = await bench(t, {}, (folder) => [talker(folder, { timeoutMs: 400 })])
+  t.is(await b.say('prepare 900 ready'), 'ready')
+  t.deepEqual(b.supervisor.faults(), [])
+  t.is(await b.say('once awake sleep 900 late'), 'awake')
+  t.like(b.supervisor.faults()[0], { kind: 'hang', detail: 'no answer within 400 ms' })
 })

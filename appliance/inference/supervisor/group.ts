@@ -15,6 +15,8 @@ const EXTRA_IDLE_MS = 30_000
 const MOST_FAILED_STARTS = 3
 /** A worker spends at most a fiftieth of its idle time on proofs. */
 const PROOF_SHARE = 50
+/** What CUDA and cuDNN themselves take of a process (measured: 1.0 to 1.1 GB with the detector, each further session 0.1 GB). */
+const CUDA_MB = 1_500
 /** What a model may take beyond its manifest before that counts as a leak, whatever the ceiling of the configuration. */
 const MEMORY_SLACK = 1.5
 
@@ -216,9 +218,11 @@ export class Group {
   }
 
   #ceilingBytes(worker: WorkerClient): number {
-    const needMB = [...worker.models.values()].reduce((sum, { memoryMB }) => sum + memoryMB, 0)
+    const loaded = [...worker.models.values()]
+    const needMB = loaded.reduce((sum, { memoryMB }) => sum + memoryMB, 0)
+    const driverMB = loaded.some(({ provider }) => provider === 'cuda' || provider === 'tensorrt') ? CUDA_MB : 0
     const record = this.#doing.get(worker)
-    return Math.max(this.shared.config.maxRssMB, MEMORY_SLACK * (needMB + (record && !worker.models.has(record.name) ? record.manifest.memoryMB : 0))) * MB
+    return (driverMB + Math.max(this.shared.config.maxRssMB, MEMORY_SLACK * (needMB + (record && !worker.models.has(record.name) ? record.manifest.memoryMB : 0)))) * MB
   }
 
   /** What is best done between requests. */
@@ -240,6 +244,12 @@ export class Group {
       const loaded = worker.models.get(name)
       return !loaded || loaded.version !== manifest.version || shared.policy.isMoveDue(manifest, group, loaded.provider, loaded.offered)
     })
+    if (missing && worker.isSpoilt && worker.models.has(missing.name)) {
+      // What it is to go back to works only in a new process.
+      if (worker.role === 'active') this.#promote(worker)
+      worker.renew('a provider is tried again')
+      return
+    }
     if (missing) {
       void this.occupy(worker, missing, async () => { await load(shared, worker, missing) })
       return

@@ -70,7 +70,13 @@ async function loadOnce(shared: Shared, worker: WorkerClient, record: ModelRecor
     record.state = 'broken'
     return { loss }
   }
-  for (const { provider } of reply.tried) policy.stillFailing(provider, manifest, record.group)
+  for (const { provider, error, isShort } of reply.tried) {
+    policy.stillFailing(provider, manifest, record.group)
+    // Whoever has the memory now may give it back: without a pause that ends the model would stay where it is.
+    if (!isShort) continue
+    worker.isSpoilt = true
+    demote(shared, provider, { group: record.group }, error)
+  }
   if (record.provider !== undefined && record.provider !== reply.provider) { record.pace.forget(); record.proofPace.forget() }
   if (record.provider !== reply.provider || worker.role !== 'extra') { record.provider = reply.provider; record.nodeCounts = reply.nodeCounts }
   worker.models.set(record.name, {
@@ -80,7 +86,7 @@ async function loadOnce(shared: Shared, worker: WorkerClient, record: ModelRecor
   worker.healthy()
   const tried = reply.tried.length === 0 ? '' : `; not on ${reply.tried.map(({ provider, error }) => `${provider} (${error})`).join(', ')}`
   event({ severity: 'info', name: 'provider.chosen', message: `${worker.name}: ${record.name} runs on ${reply.provider} after ${Math.round(reply.loadMs)} ms${tried}`.slice(0, 1_000), data: { model: record.name, version: manifest.version, worker: worker.name, provider: reply.provider, nodeCounts: reply.nodeCounts, loadMs: Math.round(reply.loadMs) } })
-  shared.onProvider({ model: record.name, version: manifest.version, worker: worker.name, provider: reply.provider, nodeCounts: reply.nodeCounts, tried: reply.tried })
+  shared.onProvider({ model: record.name, version: manifest.version, worker: worker.name, provider: reply.provider, nodeCounts: reply.nodeCounts, tried: reply.tried.map(({ provider, error }) => ({ provider, error })) })
   proven(shared, record, worker.group, worker.role !== 'standby')
   return undefined
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { writeFile } from 'node:fs/promises'
 import test from 'ava'
+import { systemClock, type Clock } from '../../contracts/clock.ts'
 import { becomes, bench, talker } from './testing.ts'
 
 const GPU = { providers: ['tensorrt', 'cuda', 'cpu'] }
@@ -19,6 +20,17 @@ test('a lost GPU puts its provider aside; the request is answered on the next on
   const demoted = await b.event('provider.demoted')
   t.like(demoted, { severity: 'warning', data: { provider: 'cuda', scope: { group: 'text' }, coolDownMs: 30_000 } })
   t.like(b.supervisor.faults()[0], { kind: 'provider', provider: 'cuda', detail: 'CUDA failure 719' })
+})
+
+test('a GPU whose memory is taken when a model is loaded is put aside, and the model goes back to it after the pause', async (t) => {
+  let aheadMs = 0
+  const clock: Clock = { ...systemClock, monoMs: () => systemClock.monoMs() + aheadMs }
+  const b = await bench(t, {}, (folder) => [talker(folder, GPU, { missing: ['tensorrt'], full: ['cuda'] })], { clock })
+  await b.supervisor.warm('talker')
+  t.is(b.supervisor.status().models[0]!.provider, 'cpu')
+  t.like((await b.event('provider.demoted')).data, { provider: 'cuda', scope: { group: 'text' }, coolDownMs: 30_000, reason: 'out of memory' })
+  aheadMs = 31_000
+  await becomes('on cuda', () => b.supervisor.status().models[0]!.provider === 'cuda')
 })
 
 test('a provider that gives wrong known answers at the load is put aside for that model', async (t) => {
@@ -60,4 +72,14 @@ test('an Xid in the kernel log puts NVIDIA\'s providers aside everywhere; a harm
     await b.event('provider.demoted', ({ data }) => data!['provider'] === 'cuda' && data!['scope'] === 'all')
   } finally { clearInterval(timer) }
   await becomes('on the cpu', () => b.supervisor.status().models[0]!.provider === 'cpu')
+})
+
+test('what CUDA takes of a process does not count as the model\'s own memory', async (t) => {
+  for (const { providers, large } of [{ providers: ['cuda'], large: false }, { providers: ['cpu'], large: true }]) {
+    const b = await bench(t, { maxRssMB: 150, idleProofMs: 100 }, (folder) => [talker(folder, { providers })])
+    await b.supervisor.run('read', 'talker', { image: 'leak 190 kept' }, { deadlineMs: 20_000 })
+    await new Promise((resolve) => { setTimeout(resolve, 500) })
+    t.is(b.events.some(({ name }) => name === 'worker.large'), large, providers.join())
+    await b.supervisor.stop()
+  }
 })

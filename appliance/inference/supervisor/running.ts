@@ -73,7 +73,7 @@ async function run(group: Group, request: Request, worker: WorkerClient, input: 
     return
   }
   const nowMs = shared.clock.monoMs()
-  pace.add(nowMs - startedMs, request.inputBytes)
+  if (!reply.prepared) pace.add(nowMs - startedMs, request.inputBytes)
   if (isProven) { loaded.provenMs = nowMs; worker.isProofUrgent = false }
   proven(shared, record, group.name, worker.role !== 'standby' || request.attempts > 1, true)
   if (shared.quarantine.suspects(record.name)) shared.quarantine.right(await inputKey(record.task, record.name, manifest.version, input))

@@ -13,6 +13,9 @@ const send = (message: FromWorker) => { if (process.connected) process.send!(mes
 const pause = (ms: number) => new Promise((resolve) => { setTimeout(resolve, ms) })
 const kept: Buffer[] = []
 const models = new Map<string, Manifest>()
+/** As with CUDA: what once had no memory in this process never works in it again. */
+const spoilt = new Set<string>()
+let asked = 0
 let isLying = false
 let wrongDigest = false
 
@@ -30,6 +33,7 @@ async function act(folder: string, command: string): Promise<string> {
     case 'once': return first(folder, word) ? act(folder, rest.join(' ')) : word
     case 'say': return words.join(' ')
     case 'sleep': await pause(Number(word)); return rest.join(' ')
+    case 'prepare': send({ kind: 'preparing', requestId: asked }); await pause(Number(word)); return rest.join(' ')
     case 'busy': for (;;);
     case 'deaf': setImmediate(() => { for (;;); }); return 'deaf'
     case 'exit': return process.exit(Number(word))
@@ -61,17 +65,20 @@ async function proofs(model: string): Promise<Proof[]> {
 
 async function answer(message: Extract<ToWorker, { requestId: number }>): Promise<FromWorker> {
   const { requestId } = message
+  asked = requestId
   const startedMs = performance.now()
   if (message.kind === 'load') {
     const { options, name } = message.manifest
     const missing = (options['missing'] ?? []) as string[]
     const lying = (options['lying'] ?? []) as string[]
-    const provider = message.providers.find((p) => !missing.includes(p))
+    const full = ((options['full'] ?? []) as string[]).filter((p) => message.providers.includes(p) && (spoilt.has(p) || first(String(options['folder']), `full-${p}`)))
+    for (const p of full) spoilt.add(p)
+    const provider = message.providers.find((p) => !missing.includes(p) && !full.includes(p))
     if (options['load']) await act(String(options['folder']), String(options['load']))
     if (provider === undefined) throw new Failure('MODEL_UNAVAILABLE', 'no provider works')
     isLying = lying.includes(provider)
     models.set(name, message.manifest)
-    const tried = message.providers.slice(0, message.providers.indexOf(provider)).map((p) => ({ provider: p, error: 'not in this build' }))
+    const tried = message.providers.slice(0, message.providers.indexOf(provider)).map((p) => full.includes(p) ? { provider: p, error: 'out of memory', isShort: true as const } : { provider: p, error: 'not in this build' })
     return { kind: 'loaded', requestId, provider, nodeCounts: { [provider]: 7 }, tried, loadMs: performance.now() - startedMs, proofs: await proofs(name) }
   }
   if (message.kind === 'prove') return { kind: 'proven', requestId, proofs: await proofs(message.model), runMs: performance.now() - startedMs }

@@ -13,11 +13,16 @@ export class Conversation {
   readonly #send: (message: FromWorker) => void
   readonly #models: Models
   readonly #faults: InnerFaults
+  /** The run or proof that is being done; loading has its own limit. */
+  #asked: number | undefined
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(send: (message: FromWorker) => void) {
     this.#send = send
-    this.#models = new Models({ log: (level, message, data) => send({ kind: 'log', level, message, data }) })
+    this.#models = new Models({
+      log: (level, message, data) => send({ kind: 'log', level, message, data }),
+      preparing: () => { if (this.#asked !== undefined) send({ kind: 'preparing', requestId: this.#asked }) },
+    })
     this.#faults = new InnerFaults(this.#models)
   }
 
@@ -41,6 +46,7 @@ export class Conversation {
       return
     }
     if (message.kind === 'unload') return await this.#models.unload(message.model)
+    this.#asked = message.kind === 'load' ? undefined : message.requestId
     try { this.#send(await this.#answer(message)) } catch (thrown) { this.#send({ kind: 'failed', requestId: message.requestId, ...this.#failure(message, thrown) }) }
   }
 

@@ -3,10 +3,11 @@ import { MtorError, toMtorError } from '../../contracts/errors.ts'
 import type { Manifest, TrustedModel } from '../manifest.ts'
 import type { FromWorker, Proof, ToWorker } from '../messages.ts'
 import type { TaskName } from '../port.ts'
-import { brief } from '../providers/faults.ts'
+import { brief, isShortOfMemory } from '../providers/faults.ts'
 import { checkProviders, OWN_ENGINE, type ProviderName } from '../providers/names.ts'
 import { explain } from '../providers/libraries.ts'
 import { Profile } from '../providers/profile.ts'
+import { ShapedSession } from '../providers/shaped-session.ts'
 import { notProven, openSession, supportedProviders } from '../providers/session.ts'
 import { TASK_MODULES, type LoadedTask, type TaskModule } from '../task.ts'
 import { CheckedFiles } from './files.ts'
@@ -16,12 +17,17 @@ type Answered<K extends FromWorker['kind']> = Omit<Extract<FromWorker, { kind: K
 
 /** A task whose type of input is known to its module only. */
 type AnyTask = Omit<LoadedTask<TaskName>, 'run' | 'digestOf'> & { run(input: unknown): Promise<unknown>; digestOf?(input: unknown): Promise<Proof['digest']> }
-interface Loaded { model: TrustedModel; module: TaskModule; task: AnyTask; provider: string; threads: number }
+interface Opened { task: AnyTask; /** Those of its sessions that keep a plan for one shape. */ shaped: readonly ShapedSession[] }
+interface Loaded extends Opened { model: TrustedModel; module: TaskModule; provider: string; threads: number }
 
+/** Providers that make a new plan for each change of shape. */
+const SHAPED: ReadonlySet<ProviderName> = new Set(['cuda'])
 /** What is the same whatever the provider: there is no use in trying the next. */
 const FINAL = new Set(['MODEL_UNTRUSTED', 'MODEL_INVALID'])
 
 export interface ModelsOptions {
+  /** A run begins that first makes a plan for a new shape. */
+  preparing?(): void
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, data?: Record<string, unknown>): void
 }
 
@@ -50,21 +56,22 @@ export class Models {
       // Told before, so that a driver that takes the whole process down, or hangs, is known by name.
       this.#o.log('debug', `${manifest.name}: trying ${provider}`, { model: manifest.name, provider })
       const profile = new Profile()
-      let task: AnyTask | undefined
+      let opened: Opened | undefined
       try {
-        task = await this.#open(model, module, files, provider, threads, profile)
-        const proofs = await prove(model, task)
+        opened = await this.#open(model, module, files, provider, threads, profile)
+        const proofs = await prove(model, opened.task)
+        for (const session of opened.shaped) session.seal()
         const nodeCounts = profile.end()
         const reason = notProven(provider, nodeCounts)
         if (reason !== undefined) throw new MtorError('MODEL_UNAVAILABLE', reason)
         await files.checkAll()
-        this.#loaded.set(manifest.name, { model, module, task, provider, threads })
+        this.#loaded.set(manifest.name, { model, module, ...opened, provider, threads })
         return { provider, nodeCounts, tried, loadMs: since(startedMs), proofs }
       } catch (thrown) {
-        await task?.close().catch(() => {})
+        await opened?.task.close().catch(() => {})
         const error = toMtorError(thrown, 'MODEL_UNAVAILABLE')
         if (FINAL.has(error.code)) throw error
-        tried.push({ provider, error: brief(await explain(provider, error.message)) })
+        tried.push({ provider, error: brief(await explain(provider, error.message)), ...(isShortOfMemory(thrown, provider) ? { isShort: true } : {}) })
       } finally { profile.discard() }
     }
     throw new MtorError('MODEL_UNAVAILABLE', `${manifest.name} runs on no provider: ${tried.map(({ provider, error }) => `${provider}: ${error}`).join('; ')}`, { data: { tried } })
@@ -78,11 +85,15 @@ export class Models {
 
   /** `runMs` is without the proof. The known answer is run on the same session, after the input. */
   async run({ model, input, prove: proving }: Message<'run'>): Promise<Answered<'answer'>> {
-    const { task, model: trusted } = this.#get(model)
+    const { task, shaped, model: trusted } = this.#get(model)
     const startedMs = performance.now()
     const output = await task.run(input)
     const runMs = since(startedMs)
-    return { output, runMs, ...(proving ? { proof: await proveBriefly(trusted, task) } : {}) }
+    // Before the known answer, which may run in another session: what answered is proven first.
+    if (proving) for (const session of shaped) await session.verify()
+    const proof = proving ? { proof: await proveBriefly(trusted, task) } : {}
+    const prepared = shaped.map((session) => session.takePrepared()).includes(true)
+    return { output, runMs, ...proof, ...(prepared ? { prepared } : {}) }
   }
 
   async prove({ model }: Message<'prove'>): Promise<Answered<'proven'>> {
@@ -99,9 +110,9 @@ export class Models {
     let models = 0
     for (const loaded of this.#loaded.values()) {
       if (!loaded.module.usesOnnx) continue
-      const task = await this.#open(loaded.model, loaded.module, new CheckedFiles(loaded.model), loaded.provider as ProviderName, loaded.threads, undefined, tamper)
+      const opened = await this.#open(loaded.model, loaded.module, new CheckedFiles(loaded.model), loaded.provider as ProviderName, loaded.threads, undefined, tamper)
       await loaded.task.close()
-      loaded.task = task
+      Object.assign(loaded, opened)
       models++
     }
     return models
@@ -115,7 +126,7 @@ export class Models {
     const task = await module.load({ model, threads, open: () => Promise.reject(new MtorError('MODEL_INVALID', `${name}: its task brings its own engine and opens no ONNX session`)) }) as AnyTask
     try {
       const proofs = await prove(model, task)
-      this.#loaded.set(name, { model, module, task, provider: OWN_ENGINE, threads })
+      this.#loaded.set(name, { model, module, task, shaped: [], provider: OWN_ENGINE, threads })
       return { provider: OWN_ENGINE, nodeCounts: {}, tried: [], loadMs: since(startedMs), proofs }
     } catch (error) {
       await task.close().catch(() => {})
@@ -123,19 +134,27 @@ export class Models {
     }
   }
 
-  async #open(model: TrustedModel, module: TaskModule, files: CheckedFiles, provider: ProviderName, threads: number, profile?: Profile, tamper?: (bytes: Uint8Array) => Promise<Uint8Array>): Promise<AnyTask> {
+  async #open(model: TrustedModel, module: TaskModule, files: CheckedFiles, provider: ProviderName, threads: number, profile?: Profile, tamper?: (bytes: Uint8Array) => Promise<Uint8Array>): Promise<Opened> {
     const ort = await import('onnxruntime-node')
     const sessions: { release(): Promise<void> }[] = []
+    const shaped: ShapedSession[] = []
     try {
-      return await module.load({
+      const task = await module.load({
         model, threads,
         open: async (path) => {
-          const checked = await files.bytes(path)
-          const session = await openSession({ ort, bytes: tamper ? await tamper(checked) : checked, provider, threads, profile, externalData: await files.externalData() })
-          sessions.push(session)
-          return { session, ort, provider }
+          const once = async (profiled?: Profile) => {
+            const checked = await files.bytes(path)
+            return await openSession({ ort, bytes: tamper ? await tamper(checked) : checked, provider, threads, profile: profiled, externalData: await files.externalData() })
+          }
+          const first = await once(profile)
+          // Where known answers come after each input, shapes take turns.
+          const turns = SHAPED.has(provider) && model.manifest.prove === 'each' ? new ShapedSession(first, once, () => { this.#o.preparing?.() }) : undefined
+          sessions.push(turns ?? first)
+          if (turns) shaped.push(turns)
+          return { session: turns ?? first, ort, provider }
         },
       }) as AnyTask
+      return { task, shaped }
     } catch (error) {
       // A task that failed half-way has nobody left to close its sessions.
       for (const session of sessions) await session.release().catch(() => {})

@@ -1,4 +1,5 @@
-import type { InferenceSession, Tensor } from 'onnxruntime-node'
+import type { Tensor } from 'onnxruntime-node'
+import type { Session } from '../../inference/task.ts'
 
 type Ort = typeof import('onnxruntime-node')
 type Tensors = Record<string, Tensor>
@@ -30,7 +31,7 @@ const LOOPS = 4
 const LONGEST_LOOP = 16
 
 /** Takes the likeliest token each time. `cross` is what the encoder gave. */
-export async function decodeGreedily(ort: Ort, session: InferenceSession, cross: Tensors, rules: DecodeRules): Promise<Decoded> {
+export async function decodeGreedily(ort: Ort, session: Session, cross: Tensors, rules: DecodeRules): Promise<Decoded> {
   const layers = session.outputNames.filter((name) => name.startsWith('key_')).length
   const [, heads, headWidth] = cross['cross_key_0']!.dims as [number, number, number, number]
   const empty = () => new ort.Tensor('float32', new Float32Array(0), [1, heads, 0, headWidth])
