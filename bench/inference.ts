@@ -1,4 +1,4 @@
-import { fork } from 'node:child_process'
+import { fork, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +6,7 @@ import { makeConfig } from '../appliance/config/load.ts'
 import { systemClock as clock } from '../appliance/contracts/clock.ts'
 import { InferenceSupervisor } from '../appliance/inference/index.ts'
 import type { TrustedModel } from '../appliance/inference/manifest.ts'
+import { checkProviders, type ProviderName } from '../appliance/inference/providers/names.ts'
 import type { LoadedTask } from '../appliance/inference/task.ts'
 import type { Measure, MeasureContext, Row } from './harness.ts'
 import { quantile } from './table.ts'
@@ -20,31 +21,33 @@ const SHARE = 0.1, PLUS_MS = 2
 const inference: Measure = {
   name: 'inference',
   title: 'what supervision adds to a bare session; two workers; cold start; memory',
+  flags: [{ flag: '--provider NAME', help: 'execution provider: cpu (default), cuda, tensorrt, webgpu; that one alone' }],
   async run(context) {
+    const [provider] = checkProviders([context.flags.provider ?? 'cpu'])
     const model = await trustedDetector()
     const pictures = photographs().slice(0, 4).map(({ file }) => file)
     const rounds = context.quick ? 24 : 120
     const rows: Row[] = []
-    for (const sizePx of [512, 256]) rows.push(...await beside(context, model, pictures, sizePx, rounds))
-    rows.push(...await throughput(context, model, pictures, context.quick ? 4_000 : 20_000))
-    rows.push(...await coldStart(context, model, pictures[0]!, context.quick ? 3 : 12))
+    for (const sizePx of [512, 256]) rows.push(...await beside(context, provider!, model, pictures, sizePx, rounds))
+    rows.push(...await throughput(context, provider!, model, pictures, context.quick ? 4_000 : 20_000))
+    rows.push(...await coldStart(context, provider!, model, pictures[0]!, context.quick ? 3 : 12))
     return rows
   },
 }
 export default inference
 
 /** A supervisor with only the detector, proven and warm. */
-async function supervised<R>(model: TrustedModel, config: Record<string, unknown>, cores: number, work: (supervisor: InferenceSupervisor) => Promise<R>): Promise<R> {
+async function supervised<R>(model: TrustedModel, provider: ProviderName, config: Record<string, unknown>, cores: number, work: (supervisor: InferenceSupervisor) => Promise<R>): Promise<R> {
   const stateDir = mkdtempSync(join(tmpdir(), 'mtor-bench-inference-'))
-  const supervisor = new InferenceSupervisor({ config: makeConfig({ inference: { providers: ['cpu'], ...config } }).inference, library: { list: () => [model.manifest], trusted: async () => model }, clock, onEvent: () => {}, stateDir, cores })
+  const supervisor = new InferenceSupervisor({ config: makeConfig({ inference: { providers: [provider], ...config } }).inference, library: { list: () => [model.manifest], trusted: async () => model }, clock, onEvent: () => {}, stateDir, cores })
   await supervisor.start()
   try { return await work(supervisor) } finally { await supervisor.stop(); rmSync(stateDir, { recursive: true, force: true }) }
 }
 
 /** The same pictures in turn: once bare in a process of its own, once supervised, and again; so both see the same machine. */
-async function beside(context: MeasureContext, model: TrustedModel, pictures: readonly string[], sizePx: number, rounds: number): Promise<Row[]> {
-  return await supervised(model, {}, 2, async (supervisor) => {
-    await using bare = await BareSession.open()
+async function beside(context: MeasureContext, provider: ProviderName, model: TrustedModel, pictures: readonly string[], sizePx: number, rounds: number): Promise<Row[]> {
+  return await supervised(model, provider, {}, 2, async (supervisor) => {
+    await using bare = await BareSession.open(provider)
     await supervisor.warm(DETECTOR)
     const times = { bare: [] as number[], supervised: [] as number[] }
     for (let i = -4; i < rounds; i++) {
@@ -69,7 +72,7 @@ async function beside(context: MeasureContext, model: TrustedModel, pictures: re
 }
 
 /** Runs a second: bare with two threads, one worker with two, two workers with one each. */
-async function throughput(context: MeasureContext, model: TrustedModel, pictures: readonly string[], forMs: number): Promise<Row[]> {
+async function throughput(context: MeasureContext, provider: ProviderName, model: TrustedModel, pictures: readonly string[], forMs: number): Promise<Row[]> {
   const count = async (lanes: number, run: (image: string) => Promise<unknown>): Promise<number> => {
     await run(pictures[0]!)
     const since = performance.now()
@@ -79,9 +82,9 @@ async function throughput(context: MeasureContext, model: TrustedModel, pictures
   }
   const look = (supervisor: InferenceSupervisor) => (image: string) => supervisor.run('detect', DETECTOR, { image }, { deadlineMs: DEADLINE_MS })
   context.progress('throughput')
-  const bareRuns = await (async () => { await using bare = await BareSession.open(); return await count(1, (image) => bare.run({ image })) })()
-  const one = await supervised(model, {}, 2, (supervisor) => count(2, look(supervisor)))
-  const two = await supervised(model, { workers: 2 }, 2, (supervisor) => count(4, look(supervisor)))
+  const bareRuns = await (async () => { await using bare = await BareSession.open(provider); return await count(1, (image) => bare.run({ image })) })()
+  const one = await supervised(model, provider, {}, 2, (supervisor) => count(2, look(supervisor)))
+  const two = await supervised(model, provider, { workers: 2 }, 2, (supervisor) => count(4, look(supervisor)))
   return [
     { metric: 'throughput, bare session, 2 threads', value: bareRuns, unit: '1/s' },
     { metric: 'throughput, 1 worker × 2 threads', value: one, unit: '1/s' },
@@ -90,14 +93,14 @@ async function throughput(context: MeasureContext, model: TrustedModel, pictures
 }
 
 /** From nothing to the first answer, and what it takes of memory. */
-async function coldStart(context: MeasureContext, model: TrustedModel, image: string, rounds: number): Promise<Row[]> {
+async function coldStart(context: MeasureContext, provider: ProviderName, model: TrustedModel, image: string, rounds: number): Promise<Row[]> {
   const toProven: number[] = [], toAnswer: number[] = []
   let workerBytes = 0
   const before = process.memoryUsage.rss()
   let coreBytes = 0
   for (let i = 0; i < rounds; i++) {
     context.signal.throwIfAborted()
-    await supervised(model, {}, 2, async (supervisor) => {
+    await supervised(model, provider, {}, 2, async (supervisor) => {
       const since = performance.now()
       await supervisor.warm(DETECTOR)
       toProven.push(performance.now() - since)
@@ -118,11 +121,13 @@ async function coldStart(context: MeasureContext, model: TrustedModel, image: st
 
 /** The detector as it is, in a child process of its own that does nothing else: times are taken there. */
 class BareSession implements AsyncDisposable {
-  readonly #child = fork(import.meta.filename, ['--bare'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  readonly #child: ChildProcess
   #answer = Promise.withResolvers<number>()
 
-  static async open(): Promise<BareSession> {
-    const bare = new BareSession()
+  constructor(provider: ProviderName) { this.#child = fork(import.meta.filename, ['--bare', provider], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }) }
+
+  static async open(provider: ProviderName): Promise<BareSession> {
+    const bare = new BareSession(provider)
     bare.#child.on('message', (ms: number) => bare.#answer.resolve(ms))
     bare.#child.on('exit', (code) => bare.#answer.reject(code))
     await bare.#answer.promise
@@ -144,7 +149,7 @@ class BareSession implements AsyncDisposable {
 }
 
 if (process.argv[2] === '--bare' && process.send) {
-  const task: LoadedTask<'detect'> = await openDetector(await trustedDetector(), { threads: 2 })
+  const task: LoadedTask<'detect'> = await openDetector(await trustedDetector(), { threads: 2, provider: process.argv[3] as ProviderName })
   process.on('message', (input: { image: string; sizePx?: number }) => {
     const since = performance.now()
     void task.run(input).then(() => process.send!(performance.now() - since))

@@ -10,7 +10,7 @@ import type { Appliance } from './appliance.ts'
 
 export const DETECTOR = 'centernet-coco'
 /** One look at a picture, with waiting for a worker that has to be started again. */
-const DEADLINE_MS = 8_000
+const DEADLINE_MS = 20_000
 
 /** One picture through the daemon and its workers; side of the square in which the detector looks, px. */
 export async function detect(appliance: Appliance, image: string, sizePx: number): Promise<Answer<'detect'>> {
