@@ -23,6 +23,9 @@ export interface RealmBenchOptions {
   simulator?: Partial<SimulatorOptions>
 }
 
+/** Another etcd than Debian's. */
+const BINARY = process.env['MTOR_ETCD']
+
 /** Several daemons on this machine that are one realm, and one simulated rover with a line to each that is wired to it. */
 export class RealmBench {
   readonly dir: string
@@ -49,7 +52,7 @@ export class RealmBench {
       const [port, clientPort, peerPort] = [await freePort(), await freePort(), await freePort()]
       const own = {
         realm: 'bench', node: name, speech: { enabled: false }, flows: { enabled: false }, vision: { camera: 'none' },
-        peers: { host: '127.0.0.1', port, ...(pretend[name] ? { pretend: pretend[name] } : {}) }, realmMode: { etcd: { clientPort, peerPort }, standAloneDevices: [...standAlone] },
+        peers: { host: '127.0.0.1', port, ...(pretend[name] ? { pretend: pretend[name] } : {}) }, realmMode: { etcd: { clientPort, peerPort, ...(BINARY === undefined ? {} : { binary: BINARY }) }, standAloneDevices: [...standAlone] },
         devices: wired.includes(name) ? [{ id: 'rover', driver: 'rover', port: this.line(name) }] : [], ...settings, ...ofNode[name],
       }
       const appliance = new Appliance(join(this.dir, name), own)
