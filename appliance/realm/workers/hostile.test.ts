@@ -57,6 +57,8 @@ test('a node serves only so many at a time; the rest hear that it is busy, and i
 test('an offer that is none, or in the name of another, is not believed', async (t) => {
   const { a, b, w } = await realmOf(t, { a: {}, b: witness, w: witness })
   const { payload: offer } = a!.said.find(({ kind }) => kind === 'offer')!
+  // A good offer of its own in between would have it told anew.
+  await b!.inference.stop()
   b!.peers.send('w', CHANNEL, { op: 'offer', offer, health: a!.health() })
   b!.peers.send('w', CHANNEL, { op: 'offer', offer: 'mine' })
   await becomes('it is told, once', () => w!.named('offer.malformed').length === 1)
