@@ -64,6 +64,7 @@ async function rover(t: ExecutionContext): Promise<[Board, Board, Board]> {
 
 test('two boards and a witness: made, joined, and each shows the others', async (t) => {
   const [a, b, c] = await rover(t)
+  await becomes('each has said its version', () => [a, b, c].every(({ realm }) => realm.status().nodes.every(({ version }) => version !== undefined)))
   for (const one of [a, b, c]) {
     const { value, text } = await one.mtor('status')
     const status = value as never as RealmStatus & { running: boolean }
