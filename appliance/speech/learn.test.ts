@@ -2,39 +2,23 @@ import test from 'ava'
 import { join } from 'node:path'
 import type { DeclaredIntent } from '../contracts/handlers.ts'
 import { MtorError } from '../contracts/errors.ts'
-import { answerCompleteness, answerPhrases, Understander, type AnswerForm } from '../understand/index.ts'
-import type { FromSpeech, UtteranceMessage } from './messages.ts'
-import { SpeechPipeline } from './pipeline.ts'
+import { answerCompleteness, answerPhrases, type AnswerForm } from '../understand/index.ts'
+import type { UtteranceMessage } from './messages.ts'
 import { concatenate, silence, synthesise, type TestVoice } from './sounds.ts'
 import { synthesise as intoFile } from './speak/index.ts'
 import { speech } from './testing.ts'
+import { hearing } from './testing-pipeline.ts'
 
 const airlock: DeclaredIntent = { type: 'airlock.open', title: 'Open the airlock', slots: [], sentences: ['open [the] airlock'], actuates: true, hazardous: false, repeatable: false, deadlineMs: 10_000 }
 const other: DeclaredIntent = { ...airlock, type: 'pump.start', sentences: ['start the pump'] }
 
-let messages: FromSpeech[] = []
-let nowMs = 1_000
-const understander = await Understander.load()
-const pipeline = await SpeechPipeline.load({
-  engine: 'vosk', grammar: understander.speechGrammar(), completeness: (text) => understander.completeness(text),
-  endSilenceMs: 240, maxSilenceMs: 900, answerWindowMs: 8_000, emit: (message) => { messages.push(message) },
-})
+const { understander, pipeline, messages, play, hear: hearAll, clear } = await hearing()
 test.after.always(() => { pipeline.close() })
-test.beforeEach(() => { pipeline.reset(); messages = [] })
+test.beforeEach(() => { pipeline.reset(); clear() })
 
-async function play(...parts: Int16Array[]): Promise<void> {
-  const samples = concatenate(parts)
-  for (let i = 0; i < samples.length; i += 512) {
-    const frame = samples.subarray(i, i + 512)
-    nowMs += frame.length / 16
-    await pipeline.push(frame, nowMs)
-  }
-}
 async function hear(...parts: Int16Array[]): Promise<UtteranceMessage[]> {
-  messages = []
-  await play(silence(0.4), ...parts)
-  await pipeline.flush()
-  return messages.filter((message) => message.kind === 'utterance')
+  clear()
+  return (await hearAll(...parts)).filter((message) => message.kind === 'utterance')
 }
 const say = (text: string, voice: TestVoice = 'flite:rms') => synthesise(text, voice)
 const learn = (declares: DeclaredIntent[], answers: string[] = []) => { understander.learn(declares); return pipeline.learn(understander.learnedGrammar(answers)) }

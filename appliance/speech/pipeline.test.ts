@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs'
 import test from 'ava'
-import { Understander } from '../understand/index.ts'
-import type { FromSpeech, UtteranceMessage } from './messages.ts'
-import { SpeechPipeline } from './pipeline.ts'
+import type { UtteranceMessage } from './messages.ts'
 import { concatenate, silence, synthesise, type TestVoice } from './sounds.ts'
+import { hearing } from './testing-pipeline.ts'
 
 const GO_FORWARD = '/usr/share/pocketsphinx/test/data/goforward.raw'
 /** A person, Debian's pocketsphinx-testdata: "go forward ten meters". */
@@ -12,29 +11,10 @@ function goForward(): Int16Array {
   return new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + (bytes.length & ~1)))
 }
 
-let messages: FromSpeech[] = []
-let nowMs = 1_000
-const understander = await Understander.load()
-const pipeline = await SpeechPipeline.load({
-  engine: 'vosk', grammar: understander.speechGrammar(), completeness: (text) => understander.completeness(text),
-  endSilenceMs: 240, maxSilenceMs: 900, answerWindowMs: 8_000, emit: (message) => { messages.push(message) },
-})
+const { pipeline, messages, push, play, hear, clear } = await hearing()
 test.after.always(() => { pipeline.close() })
-test.beforeEach(() => { pipeline.reset(); pipeline.setSpeaking(false); messages = [] })
+test.beforeEach(() => { pipeline.reset(); pipeline.setSpeaking(false); clear() })
 
-async function play(...parts: Int16Array[]): Promise<void> {
-  const samples = concatenate(parts)
-  for (let i = 0; i < samples.length; i += 512) {
-    const frame = samples.subarray(i, i + 512)
-    nowMs += frame.length / 16
-    await pipeline.push(frame, nowMs)
-  }
-}
-async function hear(...parts: Int16Array[]): Promise<FromSpeech[]> {
-  await play(silence(0.4), ...parts)
-  await pipeline.flush()
-  return messages
-}
 const say = (text: string, voice: TestVoice = 'flite:rms') => synthesise(text, voice)
 const kinds = () => messages.map((message) => message.kind)
 const utterances = () => messages.filter((message): message is UtteranceMessage => message.kind === 'utterance')
@@ -88,7 +68,7 @@ test.serial('words that sound like the wake word do not wake', async (t) => {
 
 test.serial('stop is spotted without the wake word', async (t) => {
   for (const [text, voice] of [['stop', 'flite:awb'], ['stop', 'flite:rms'], ['emergency stop', 'flite:slt']] as const) {
-    messages = []
+    clear()
     await hear(await say(text, voice), silence(1))
     t.deepEqual(kinds(), ['stop-word'], `${text}, ${voice}`)
   }
@@ -110,7 +90,7 @@ test.serial('after a question the answer needs no wake word, and only for the ti
   await hear(silence(0.5), await say('confirm'))
   t.like(utterances()[0], { text: 'confirm', how: 'command' })
   pipeline.expectAnswer(1_000)
-  messages = []
+  clear()
   await hear(silence(1.5), await say('confirm'))
   t.deepEqual(messages, [])
 })
@@ -142,11 +122,10 @@ test.serial('noise, clipping, zeros and odd pieces neither crash nor wake', asyn
       const n = 1 + Math.floor(random() * 1_500)
       const piece = samples.subarray(i, i + n)
       i += n
-      nowMs += piece.length / 16
-      await pipeline.push(piece, nowMs)
+      await push(piece)
     }
   }
-  await pipeline.push(new Int16Array(0), nowMs)
+  await push(new Int16Array(0))
   await hear(silence(0.5))
   t.deepEqual(messages.filter(({ kind }) => kind !== 'log'), [])
   await hear(await say('computer, turn left ninety degrees', 'flite:awb'))
@@ -157,8 +136,7 @@ test.serial('pieces of any length give the same as whole frames', async (t) => {
   const audio = concatenate([silence(0.4), await say('computer, drive forward two metres'), silence(1.5)])
   for (let i = 0; i < audio.length; i += 777) {
     const piece = audio.subarray(i, i + 777)
-    nowMs += piece.length / 16
-    void pipeline.push(piece, nowMs)
+    void push(piece)
   }
   await pipeline.flush()
   t.is(utterances()[0]?.text, 'drive forward two meters', 'also when nobody waits for the one before')
@@ -166,7 +144,7 @@ test.serial('pieces of any length give the same as whole frames', async (t) => {
 
 test.serial('memory does not grow with utterances', async (t) => {
   const audio = await say('computer, drive forward two metres')
-  const rounds = async (n: number) => { for (let i = 0; i < n; i++) { await hear(audio); messages = [] } }
+  const rounds = async (n: number) => { for (let i = 0; i < n; i++) { await hear(audio); clear() } }
   await rounds(8)
   const before = process.memoryUsage.rss()
   await rounds(20)
@@ -193,7 +171,7 @@ test.serial('of what is to be forgotten only a command is told, and the next wak
   await pipeline.flush()
   t.deepEqual(kinds(), ['wake', 'utterance'])
   t.true(utterances()[0]!.timeline.wakeMs! > 0, 'it is known what it belongs to')
-  messages = []
+  clear()
   await play(silence(0.4), talk.subarray(0, 16_000 * 1.3))
   t.deepEqual(kinds(), ['wake'])
   pipeline.forget()

@@ -56,5 +56,5 @@ test('a stop ends what another node has begun meanwhile', async (t) => {
   c.stop.trigger('test')
   t.like(await endOf(c, move.id), { state: 'aborted', final: { code: 'STOPPED' } })
   await until(() => a.driver!.state().moving !== true)
-  t.pass()
+  t.true((a.driver!.state() as { odometerM: number }).odometerM < 5, 'it stands before it is there')
 })
