@@ -108,6 +108,19 @@ test('who only reads changes nothing, not even what is damaged', async (t) => {
   t.deepEqual((await opened(join(dir, 'nowhere'), { readOnly: true })).store.list(), [])
 })
 
+test('a deploy that was cut off while it was written leaves the one before in force, and its number free', async (t) => {
+  const dir = await folder(t)
+  const { store } = await opened(dir)
+  await store.add({ at, flows: tab('a'), author: 'cli' })
+  await writeFile(join(dir, 'deploys/000002.json.1.new'), '{"n":2,')
+  t.is((await opened(dir, { readOnly: true })).store.current?.n, 1, 'for who looks meanwhile')
+  const again = await opened(dir)
+  t.deepEqual(again.damaged, [])
+  t.is(again.store.current?.n, 1)
+  t.deepEqual(await readdir(join(dir, 'deploys')), ['000001.json'])
+  t.is((await again.store.add({ at, flows: tab('b'), author: 'cli' })).meta.n, 2)
+})
+
 test('kill −9 in the middle of deploys leaves the old flows or the new ones, with their own credentials', async (t) => {
   const dir = await folder(t)
   const url = (path: string) => JSON.stringify(new URL(path, import.meta.url).href)

@@ -35,8 +35,8 @@ type Content = Omit<Deploy, 'good' | 'crashed'>
 interface Marks { good: number[]; crashed: number[] }
 
 const NAME = /^(\d{6,12})\.json$/
-/** A number in the name of a file that was set aside is not given again. */
-const NUMBER = /^(\d{6,12})\.json/
+/** A number in the name of a file that was set aside is not given again; one of a file that never came to be is. */
+const NUMBER = /^(\d{6,12})\.json(?:\.damaged)?$/
 const nameOf = (n: number) => `${String(n).padStart(6, '0')}.json`
 const checkOf = (content: Content) => createHash('sha256').update(JSON.stringify(content)).digest('hex')
 
