@@ -71,6 +71,8 @@ export async function realmOf(t: ExecutionContext, specs: Readonly<Record<string
     first ??= node
     nodes[name] = node
   }
+  const names = Object.keys(nodes)
+  await becomes('all are linked', () => Object.values(nodes).every((node) => node.online().length === names.length - 1))
   for (const [name, node] of Object.entries(nodes)) if (!specs[name]!.isOther) await node.sees(...Object.entries(specs).filter(([other, { hasModel = true, isOther = false }]) => other !== name && hasModel && !isOther).map(([other]) => other))
   return nodes
 }
