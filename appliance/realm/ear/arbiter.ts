@@ -8,9 +8,12 @@ const CHANNEL = 'ear'
 export const ARBITRATION_MS = 150
 /** A node waits so long for the others, at least: links that go there and back in less cannot make two winners. */
 const ANSWER_MS = 70
-/** With slow links longer, and then whoever hears the word later has less time to claim it. */
+/**
+ * With slow links longer, and then whoever hears the word later has less time to claim it. A node may claim it as long as no
+ * other claim has reached it: one way after the first, and its own answer time later it has decided, which must be in time.
+ */
 const MOST_ANSWER_MS = 130
-const RTT_FACTOR = 1.5, RTT_MARGIN_MS = 15
+const RTT_FACTOR = 1.5, RTT_MARGIN_MS = 13
 /** What timers and processes add. */
 const SLACK_MS = 5
 /** Two recognisers put the end of the same word so far apart at most; nobody says it twice within. */
