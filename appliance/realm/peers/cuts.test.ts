@@ -57,7 +57,7 @@ test('a node whose process is stopped is offline although its sockets are open, 
   child.kill('SIGCONT')
   await becomes('linked again', () => a.online().length === 1)
   t.is(await a.peers.request('b', 'echo', 'again', { timeoutMs: 5_000 }), 'again')
-  t.true(said.some(({ name }) => name === 'node.offline'), 'it knows that it was away')
+  await becomes('it says that it was away', () => said.some(({ name }) => name === 'node.offline'))
   child.kill('SIGKILL')
   await becomes('gone', () => a.online().length === 0)
   t.is(a.named('node.offline').at(-1)!.data!.reason, 'closed')

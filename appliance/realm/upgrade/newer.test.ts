@@ -96,7 +96,7 @@ test('the one ear passes over messages of further kinds, and takes a claim that 
 test('what members say to each other may be of a further kind: it is passed over, without an event', async (t) => {
   const a = await startNode(t, 'a')
   const b = await startNode(t, 'b', { at: a })
-  await becomes('linked', () => a.online().length === 1)
+  await becomes('linked', () => a.online().length === 1 && b.online().length === 1)
   const reports: string[] = []
   const steward = new Steward({ membership: a.membership, peers: a.peers, clock: systemClock, report: ({ name }) => { reports.push(name) }, address: { port: a.port } })
   steward.start()
