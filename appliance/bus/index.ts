@@ -103,6 +103,7 @@ export class Bus {
         else done(new MtorError('UNAUTHORISED', 'a message of no session'))
       },
       authorizeForward: (client, packet) => {
+        if (mesh?.mayForward(client.id, packet) === false) return null
         Session.of(client)?.gather()
         return packet
       },

@@ -7,6 +7,10 @@ interface Stored extends Omit<PublishPacket, 'properties'> { brokerId?: string; 
 interface Who { id: string }
 interface Sub { topic: string; qos: 0 | 1 | 2 }
 
+/** Whether one packet is another on its way through the broker. */
+const isOfBroker = (queued: Stored, { brokerId }: Stored) => brokerId !== undefined && queued.brokerId === brokerId
+const isSame = (queued: Stored, { brokerCounter }: Stored) => brokerCounter === queued.brokerCounter || brokerCounter === queued.sent?.brokerCounter
+
 /**
  * Sessions, queues and retained messages of the broker, in memory and bounded: aedes' own grows without limit with
  * every client that subscribed with clean=false and never came back, and keeps an entry for each client id it ever saw.
@@ -90,29 +94,42 @@ export class BoundedPersistence extends AsyncPersistence {
   }
 
   override async outgoingEnqueue(sub: { clientId: string }, packet: Stored) { this.#enqueue(sub.clientId, packet) }
+  /** Once for each client, however many of its subscriptions fit. */
   override async outgoingEnqueueCombi(subs: { clientId: string }[], packet: Stored) {
-    for (const sub of subs) this.#enqueue(sub.clientId, packet)
+    for (const clientId of new Set(subs.map((sub) => sub.clientId))) this.#enqueue(clientId, packet)
   }
 
   /** Stores the message id under which a queued packet goes out, or (for PUBREC) replaces the packet of that id. */
   override async outgoingUpdate(client: Who, packet: Stored) {
     const queue = this.#outgoing.get(client.id)
     if (!queue) return
-    const published = (p: Stored) => packet.brokerId !== undefined && p.brokerId === packet.brokerId
-    const at = queue.findIndex((p) => published(p) ? packet.brokerCounter === p.brokerCounter || packet.brokerCounter === p.sent?.brokerCounter : p.messageId === packet.messageId)
+    const at = queue.findIndex((p) => isOfBroker(p, packet) ? isSame(p, packet) : p.messageId === packet.messageId)
     if (at < 0) return
-    if (published(queue[at]!)) { queue[at]!.messageId = packet.messageId; queue[at]!.sent = undefined }
+    // Another subscription of the client wants less: nothing comes back for it.
+    if (packet.cmd === 'publish' && packet.qos === 0) { this.#take(client.id, at); return }
+    if (isOfBroker(queue[at]!, packet)) { queue[at]!.messageId = packet.messageId; queue[at]!.sent = undefined }
     else queue[at] = Object.assign(packet, queue[at]!.properties ? { properties: queue[at]!.properties } : {})
   }
 
-  override async outgoingClearMessageId(client: Who, packet: { messageId?: number }) {
+  /**
+   * A client has taken what went out under that id. Without an id it is a message that aedes does not send for a second
+   * subscription of the client, as it has sent it for the first: a turn later it has its id and waits for the client, unless
+   * it went out with QoS 0.
+   */
+  override async outgoingClearMessageId(client: Who, packet: Stored) {
+    const { messageId } = packet
+    if (messageId === undefined) await new Promise(setImmediate)
     const queue = this.#outgoing.get(client.id)
-    const at = queue ? queue.findIndex((p) => p.messageId === packet.messageId) : -1
-    if (at < 0) return undefined
-    const [taken] = queue!.splice(at, 1)
-    if (queue!.length === 0) this.#outgoing.delete(client.id)
-    this.#watch?.taken(client.id, taken!)
-    return taken
+    const at = queue?.findIndex((p) => p.messageId === messageId && (messageId !== undefined || isOfBroker(p, packet) && isSame(p, packet))) ?? -1
+    return at < 0 ? undefined : this.#take(client.id, at)
+  }
+
+  #take(clientId: string, at: number): Stored {
+    const queue = this.#outgoing.get(clientId)!
+    const [taken] = queue.splice(at, 1)
+    if (queue.length === 0) this.#outgoing.delete(clientId)
+    this.#watch?.taken(clientId, taken!)
+    return taken!
   }
 
   override outgoingStream(client: Who) { return Readable.from([...this.#outgoing.get(client.id) ?? []]) }

@@ -78,13 +78,14 @@ export class BrokerOf implements BrokerSide {
 
   unqueue(client: string, ids: ReadonlySet<string>): void { this.#o.persistence.unqueue(client, ids) }
 
-  deliver(clientId: string, { version, topic, payload, qos }: Message): void {
+  deliver(clientId: string, { version, topic, payload, qos }: Message): boolean {
     const id = idOf(version)
-    if (this.#o.persistence.queued(clientId).some((packet) => { const mark = markOf(packet); return mark !== undefined && idOf(mark.version) === id })) return
-    const packet = marked({ cmd: 'publish' as const, topic, payload, qos, retain: false, dup: false, brokerId: HANDED_OVER, brokerCounter: ++this.#handedOver }, { version, stays: true })
+    if (this.#o.persistence.queued(clientId).some((packet) => { const mark = markOf(packet); return mark !== undefined && idOf(mark.version) === id })) return false
+    const packet = marked({ cmd: 'publish' as const, topic, payload, qos, retain: false, dup: false, brokerId: HANDED_OVER, brokerCounter: ++this.#handedOver }, { version, stays: true, handed: true })
     const client = this.#o.connected.get(clientId)?.client
     if (client?.connected) client.publish(packet, () => {})
     else void this.#o.persistence.outgoingEnqueue({ clientId }, packet)
+    return true
   }
 
   carried(topic: string, payload: Buffer, identity: Identity | undefined): void {

@@ -95,7 +95,13 @@ export class Mesh implements PersistenceWatch {
   }
 
   mayQueue(client: string, packet: object): boolean {
-    return !carries(this.#topics, (packet as Packet).topic) || !this.#queues.isAcknowledged(client, this.#stamp(packet).version)
+    return !carries(this.#topics, (packet as Packet).topic) || this.#isMissing(client, this.#stamp(packet))
+  }
+
+  /** False: the client has it from elsewhere, or it waits for it as another node has handed it over. */
+  mayForward(client: string, packet: object): boolean {
+    const mark = markOf(packet)
+    return mark === undefined || this.#isMissing(client, mark)
   }
 
   taken(client: string, packet: object): void {
@@ -204,7 +210,8 @@ export class Mesh implements PersistenceWatch {
       }
       case 'queued': {
         const { client, ...message } = item
-        if (from !== this.node && !this.#queues.isAcknowledged(client, item.version) && this.#clients.get(client)?.clean === false) this.#broker.deliver(client, message)
+        const isOwed = from !== this.node && !this.#queues.isAcknowledged(client, item.version) && this.#clients.get(client)?.clean === false
+        if (isOwed && this.#broker.deliver(client, message)) this.#queues.handed(client, item.version)
       }
     }
     done()
@@ -285,6 +292,10 @@ export class Mesh implements PersistenceWatch {
     const handler = /\/handler\/([^/]+)\/offer$/.exec(topic)?.[1]
     if (handler !== undefined && payload.length > 0 && !this.isElsewhere(handler)) return
     this.#broker!.carried(topic, payload, identity)
+  }
+
+  #isMissing(client: string, { version, handed }: Mark): boolean {
+    return !this.#queues.isAcknowledged(client, version) && (handed === true || !this.#queues.isHanded(client, version))
   }
 
   #handOver(client: string, node: string): void {

@@ -1,7 +1,10 @@
 import type { Version } from './version.ts'
 
-/** What the mesh knows of a packet on its way through the broker. `stays`: it came from another node, or is for the clients of this one alone. */
-export interface Mark { version: Version; stays?: true }
+/**
+ * What the mesh knows of a packet on its way through the broker. `stays`: it came from another node, or is for the clients
+ * of this one alone. `handed`: it waited at another node for the one client that it is for.
+ */
+export interface Mark { version: Version; stays?: true; handed?: true }
 interface Marked { properties?: { mark?: Mark } }
 
 /**

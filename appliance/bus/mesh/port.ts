@@ -26,8 +26,8 @@ export interface BrokerSide {
   forget(client: string): void
   queued(client: string): Message[]
   unqueue(client: string, ids: ReadonlySet<string>): void
-  /** Delivers, or queues, a message for one client. */
-  deliver(client: string, message: Message): void
+  /** Delivers, or queues, a message for one client; false where it waits for it already. */
+  deliver(client: string, message: Message): boolean
   /** What another node's clients or the appliance there have said: offers, claims and work of handlers, intent events, and what dialects hear. */
   carried(topic: string, payload: Buffer, identity: Identity | undefined): void
   /** A client of another node has gone. */
@@ -38,7 +38,7 @@ export interface BrokerSide {
 /** What persistence asks and tells. */
 export interface PersistenceWatch {
   retained(packet: object): void
-  /** False: the client has acknowledged it elsewhere. */
+  /** False: the client has it from elsewhere. */
   mayQueue(client: string, packet: object): boolean
   taken(client: string, packet: object): void
   subscribed(client: string): void

@@ -18,6 +18,8 @@ export class Queues {
   readonly #clock: Clock
   readonly #tell: (item: Item, to?: string) => void
   readonly #acknowledged = new Map<string, Set<string>>()
+  /** By client of this node, what another node has handed over to it. */
+  readonly #handed = new Map<string, Set<string>>()
   readonly #untold = new Map<string, string[]>()
   readonly #timers = new Set<Timer>()
   #telling: Timer | undefined
@@ -30,7 +32,7 @@ export class Queues {
   /** A client of this node has a message. */
   acknowledge(client: string, version: Version): void {
     const id = idOf(version)
-    this.#remember(client, id)
+    remember(this.#acknowledged, client, id)
     let ids = this.#untold.get(client)
     if (!ids) this.#untold.set(client, ids = [])
     ids.push(id)
@@ -38,11 +40,14 @@ export class Queues {
     else this.#telling ??= this.#clock.setTimeout(() => this.#flush(), TELL_AFTER_MS)
   }
 
-  acknowledgedElsewhere(client: string, ids: readonly string[]): void { for (const id of ids) this.#remember(client, id) }
+  acknowledgedElsewhere(client: string, ids: readonly string[]): void { for (const id of ids) remember(this.#acknowledged, client, id) }
   isAcknowledged(client: string, version: Version): boolean { return this.#acknowledged.get(client)?.has(idOf(version)) ?? false }
+  /** A message was given to a client of this node as another node had kept it: it may come itself yet, which is one too many then. */
+  handed(client: string, version: Version): void { remember(this.#handed, client, idOf(version)) }
+  isHanded(client: string, version: Version): boolean { return this.#handed.get(client)?.has(idOf(version)) ?? false }
   /** All that is remembered, for a node that may have missed the news of it. */
   remembered(): Item[] { return [...this.#acknowledged].map(([client, ids]) => ({ kind: 'acknowledged', client, ids: [...ids] })) }
-  forget(client: string): void { this.#acknowledged.delete(client) }
+  forget(client: string): void { this.#acknowledged.delete(client); this.#handed.delete(client) }
 
   /** Gives to `node`, where the client is now, what still waits for it here a moment later. */
   handOver(client: string, node: string, waiting: () => Message[]): void {
@@ -59,15 +64,7 @@ export class Queues {
     this.#timers.clear()
     this.#untold.clear()
     this.#acknowledged.clear()
-  }
-
-  #remember(client: string, id: string): void {
-    let ids = this.#acknowledged.get(client)
-    if (!ids) this.#acknowledged.set(client, ids = new Set())
-    ids.add(id)
-    if (ids.size <= REMEMBERED) return
-    const [oldest] = ids
-    ids.delete(oldest!)
+    this.#handed.clear()
   }
 
   #flush(): void {
@@ -76,4 +73,13 @@ export class Queues {
     for (const [client, ids] of this.#untold) this.#tell({ kind: 'acknowledged', client, ids })
     this.#untold.clear()
   }
+}
+
+function remember(of: Map<string, Set<string>>, client: string, id: string): void {
+  let ids = of.get(client)
+  if (!ids) of.set(client, ids = new Set())
+  ids.add(id)
+  if (ids.size <= REMEMBERED) return
+  const [oldest] = ids
+  ids.delete(oldest!)
 }
