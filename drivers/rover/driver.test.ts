@@ -226,7 +226,7 @@ test('ROV-017 after a restart of the core the new driver learns what became of e
   await r.run('move', { distanceM: 0.3 }, 1)
   r.failureOf(r.run('move', { distanceM: 100 }, 2)).catch(() => {})
   await r.next('progress')
-  const next = r.make()
+  const next = r.make({ answerMs: 20_000 })
   await next.start()
   await next.takeCommand(2)
   const ticket = (sequence: number) => ({ device: 'rover', epoch: 1, sequence })

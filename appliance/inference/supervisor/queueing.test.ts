@@ -17,7 +17,7 @@ test('a request whose deadline passes in the queue is refused and never run', as
   const clock = new ManualClock()
   const b = await bench(t, {}, undefined, { clock })
   await b.supervisor.warm('talker')
-  const long = b.say('sleep 300 long', { deadlineMs: 3_600_000 })
+  const long = b.say('sleep 1000 long', { deadlineMs: 3_600_000 })
   await becomes('busy', () => b.supervisor.status().workers[0]!.state === 'busy')
   const short = t.throwsAsync(b.say('once ran say ran', { deadlineMs: 1_000 }), { code: 'DEADLINE', message: /still waited for a worker/ })
   await becomes('waiting', () => b.supervisor.status().queue === 1)

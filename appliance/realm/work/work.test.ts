@@ -240,7 +240,7 @@ test('a node that starts again while another commands its device finds out what 
   const b = await workNode(t, etcd, 'b', { realm, line: simulator.lineOf('b') })
   await until(() => b.driver!.connected && b.ownership.owner('rover')?.node === 'a')
   const begin = async (type: string, slots: Record<string, unknown>) => {
-    const envelope = b.service.envelope(type, slots, { kind: 'cli' })
+    const envelope = b.service.envelope(type, slots, { kind: 'cli' }, { ttlMs: 120_000 })
     await before.journal.accept({ envelope, client: 'test', acceptedAt: { boot: before.boot, mono: clock.monoMs(), wall: Date.now() } })
     return { id: envelope.id, ticket: (await before.journal.claim(envelope.id, { node: 'a', device: 'rover', epoch: owner!.epoch }))!.ticket! }
   }
