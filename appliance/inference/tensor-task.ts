@@ -75,7 +75,7 @@ function fitting(model: string, wanted: Signature[number], tensor: PlainTensor |
   const where = `${model}: input ${wanted.name} must be ${wanted.type} ${shapeText(wanted.shape)}`
   if (tensor === undefined || tensor === null) throw invalid(`${where}; it is missing`)
   const { type, dims, data } = tensor as { type: unknown; dims: unknown; data: unknown }
-  if (!isType(type) || type !== wanted.type) throw invalid(`${where}, got ${String(type)}`)
+  if (!isType(type) || type !== wanted.type) throw invalid(`${where}, got ${typeof type === 'string' ? type : 'none'}`)
   if (!Array.isArray(dims) || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) throw invalid(`${where}; its dims must be whole numbers, got ${JSON.stringify(dims)}`)
   const fits = dims.length === wanted.shape.length && wanted.shape.every((size, axis) => typeof size === 'string' || size < 0 || size === dims[axis])
   if (!fits) throw invalid(`${where}, got ${shapeText(dims)}`)

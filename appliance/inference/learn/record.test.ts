@@ -20,7 +20,8 @@ async function device(t: ExecutionContext, samples: Int16Array): Promise<{ devic
 
 test.serial('examples are recorded through ALSA after each prompt, and hold what was said', async (t) => {
   const word = await synthesise('marigold', 'flite:slt')
-  const one = concatenate([silence(0.8), word, silence(1.2)])
+  // So close that each example holds the word once from end to end, whenever it begins.
+  const one = concatenate([silence(0.3), word, silence(0.3)])
   const { device: name, folder } = await device(t, concatenate(Array.from({ length: 40 }, () => one)))
   const prompts: string[] = []
   const files = await recordExamples({ device: name, count: 2, folder: join(folder, 'examples'), clock: systemClock, onPrompt: (example, again) => { prompts.push(`${example}${again ? ' again' : ''}`) } })

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { MtorError } from '../../contracts/errors.ts'
 import { Resampler } from '../resample.ts'
 import { SAMPLE_RATE_HZ } from '../vad.ts'
@@ -14,7 +15,7 @@ export function formatOf({ rate, width, channels }: Record<string, unknown>): Pc
   const { minRateHz, maxRateHz, maxChannels } = WAV_LIMITS
   const between = (value: unknown, least: number, most: number, what: string) => {
     if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return value as number
-    throw new MtorError('AUDIO_INVALID', `${what}: expected ${least} to ${most}, got ${String(value)}`, { hint: 'Send PCM.' })
+    throw new MtorError('AUDIO_INVALID', `${what}: expected ${least} to ${most}, got ${inspect(value, { depth: 0 })}`, { hint: 'Send PCM.' })
   }
   return { rateHz: between(rate, minRateHz, maxRateHz, 'rate'), width: between(width, 1, 4, 'width'), channels: between(channels, 1, maxChannels, 'channels') }
 }

@@ -196,7 +196,7 @@ export class Satellite {
       case 'error': {
         const own = this.#asked?.own
         this.#settle()
-        return report({ severity: 'warning', name: 'wyoming.error', message: `${String(data['code'] ?? '')} ${text}`.trim(), ...(own ? {} : { say: CODES.NOT_UNDERSTOOD.say }) })
+        return report({ severity: 'warning', name: 'wyoming.error', message: `${typeof data['code'] === 'string' ? data['code'] : ''} ${text}`.trim(), ...(own ? {} : { say: CODES.NOT_UNDERSTOOD.say }) })
       }
       case 'audio-start':
         this.#reply = newReply(data)
