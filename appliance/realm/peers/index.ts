@@ -204,7 +204,10 @@ export class TlsPeers implements Peers {
       hello: () => this.#hello(link),
       onHello: (_, hello) => this.#judge(link, hello),
       onUp: () => {
-        this.#peerOf(node).offer(link)
+        const peer = this.#peerOf(node)
+        // Of a newcomer that told us itself that it is a member, they are not known yet.
+        peer.versions = versionsOf(link.hello!)
+        peer.offer(link)
         // What it did not know when it greeted.
         if (link.hello!.list.text !== membership.signed.text) link.send(priorityOf('realm'), this.#encode('msg', 'realm', { op: 'list', list: membership.signed }))
       },
@@ -236,7 +239,7 @@ export class TlsPeers implements Peers {
     const { membership } = this.#options
     if (hello.realm !== membership.realm) throw new MtorError('NOT_A_MEMBER', `${hello.node} is of realm ${hello.realm}`)
     if (hello.node !== link.node || hello.node === this.self) throw new MtorError('NOT_A_MEMBER', `it calls itself ${hello.node}, its certificate says ${link.node}`)
-    const theirs: Versions = { software: hello.version, protocol: hello.protocol, schema: hello.schema ?? 1, envelope: hello.envelope ?? 1 }
+    const theirs = versionsOf(hello)
     const peer = this.#peers.get(link.node)
     if (peer) peer.versions = theirs
     const why = mismatch(this.versions, theirs)
@@ -294,6 +297,7 @@ export class TlsPeers implements Peers {
   #report(event: Omit<SystemEventInput, 'component'>): void { this.#options.hub.system({ component: 'realm', ...event }) }
 }
 
+const versionsOf = (hello: Hello): Versions => ({ software: hello.version, protocol: hello.protocol, schema: hello.schema ?? 1, envelope: hello.envelope ?? 1 })
 const priorityOf = (channel: string): Priority => Object.hasOwn(CHANNEL_PRIORITY, channel) ? CHANNEL_PRIORITY[channel]! : USUAL_PRIORITY
 function checked(channel: string): string {
   if (!CHANNEL.test(channel)) throw new MtorError('INTERNAL', `no name of a channel: ${JSON.stringify(channel)}`)

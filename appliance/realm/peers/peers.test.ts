@@ -82,6 +82,17 @@ test('a node that is started anew is another instance, and is linked again', asy
   t.is(await a.peers.request('b', 'who', null, { timeoutMs: 5_000 }), again.instance)
 })
 
+test('a newcomer that says itself that it is a member is known with its versions', async (t) => {
+  const a = await startNode(t, 'a')
+  const b = await startNode(t, 'b', { at: a, start: false })
+  const c = await startNode(t, 'c', { at: a })
+  // Nobody but c can tell b of c.
+  await a.peers.stop()
+  await b.peers.start()
+  await becomes('c has told it', () => b.online().includes('c') && c.online().includes('b'))
+  t.like(b.peers.list().find(({ node }) => node === 'c'), { version: '0.1.0', versions: { software: '0.1.0', protocol: 1 } })
+})
+
 test('neighbouring versions work together, others do not', async (t) => {
   const a = await startNode(t, 'a', { protocol: 3 })
   const b = await startNode(t, 'b', { at: a, protocol: 2 })
