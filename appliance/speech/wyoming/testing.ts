@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -10,18 +10,21 @@ import { WYOMING_VERSION } from './codec.ts'
 const run = promisify(execFile)
 const CLIENT = join(import.meta.dirname, 'testing-client.py')
 const CACHE = join(import.meta.dirname, '../../../.cache')
-const VENV = join(CACHE, `wyoming-${WYOMING_VERSION}`)
+const VENV = join(CACHE, `wyoming-client-${WYOMING_VERSION}`)
 const PYTHON = join(VENV, 'bin/python')
 
-/** The published client in an environment of its own, fetched once. */
+/** The published client in an environment of its own, fetched once: each test process that finds none makes one aside, the first to be done puts it in place. */
 async function install(): Promise<void> {
-  if (existsSync(join(VENV, 'complete'))) return
+  if (existsSync(VENV)) return
+  mkdirSync(CACHE, { recursive: true })
+  const aside = mkdtempSync(`${VENV}.`)
   try {
-    mkdirSync(CACHE, { recursive: true })
-    await run('python3', ['-m', 'venv', '--clear', VENV])
-    await run(PYTHON, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', `wyoming==${WYOMING_VERSION}`], { timeout: 150_000 })
-    mkdirSync(join(VENV, 'complete'))
-  } catch (error) { throw new MtorError('NOT_FITTED', `the client to test with is not there: ${(error as Error).message}`, { cause: error, hint: 'It needs Debian’s python3-venv, and PyPI once.' }) }
+    await run('python3', ['-m', 'venv', aside])
+    await run(join(aside, 'bin/python'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', `wyoming==${WYOMING_VERSION}`], { timeout: 150_000 })
+    if (!existsSync(VENV)) renameSync(aside, VENV)
+  } catch (error) {
+    if (!existsSync(VENV)) throw new MtorError('NOT_FITTED', `the client to test with is not there: ${(error as Error).message}`, { cause: error, hint: 'It needs Debian’s python3-venv, and PyPI once.' })
+  } finally { rmSync(aside, { recursive: true, force: true }) }
 }
 let installed: Promise<void> | undefined
 
