@@ -173,6 +173,10 @@ export const UnderstandConfig = part({
   directories: Type.Array(Type.String(), { default: [], description: 'Folders with further intent files (YAML)' }),
   proposals: Type.Boolean({ default: true, description: 'Ask "Did you mean …?" for what no template matches' }),
   answerTimeoutMs: ms(15_000, 'An open question is dropped after this', 1_000, 300_000),
+  readBack: part({
+    distanceM: Type.Number({ default: 100, minimum: 0, description: 'Spoken distances beyond this are read back before anything moves, m' }),
+    angleDeg: Type.Number({ default: 360, minimum: 0, description: 'The same of angles, degrees' }),
+  }, 'Numbers that are read back'),
 }, 'Text to intent')
 
 /** No wildcards, nothing of the broker's own, nothing of ours. */

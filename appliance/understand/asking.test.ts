@@ -210,3 +210,20 @@ test('the voice is lost meanwhile: it asks again when it is back', async (t) => 
   await hear('yes')
   t.is((await answer).answer, true)
 })
+
+test('what may be something else than was said is no yes and no value; a no and free text are taken', async (t) => {
+  const doubt = { reason: 'sound' } as const
+  for (const [asked, said] of [[{}, 'yes'], [{ kind: 'count' }, 'three'], [{ kind: 'choice', values: ['red'] }, 'red']] as const) {
+    const { ask, dialogue } = start()
+    const answer = ask(asked as Partial<Asked>)
+    await settle()
+    t.like(await dialogue.hear('voice', said, { spoken: true, answer: {}, doubt }), { act: 'answered', code: 'NOT_UNDERSTOOD' })
+    t.is((await dialogue.hear('voice', said, { spoken: true, answer: {} })).act, 'answered')
+    t.truthy((await answer).answer)
+  }
+  const { ask, dialogue } = start()
+  const answer = ask()
+  await settle()
+  await dialogue.hear('voice', 'no', { spoken: true, answer: {}, doubt })
+  t.is((await answer).answer, false)
+})

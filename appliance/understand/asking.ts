@@ -24,7 +24,7 @@ export interface Mouth {
 export interface AskingOptions { clock: Clock; hub: Hub; mouth: Mouth }
 
 /** A sentence while a question is open. `heard`: it was heard as its answer; `inGrammar`: what the commands' grammar made of free speech. */
-export interface Said { session: string; text: string; /** Of the text as a sentence. */ type: string | null; heard: boolean; inGrammarType?: string | null }
+export interface Said { session: string; text: string; /** Of the text as a sentence. */ type: string | null; heard: boolean; inGrammarType?: string | null; /** It may be something else than was said: only a no, or free text, is taken. */ doubted?: boolean }
 
 interface Open { asked: Asked; misses: number; settled: PromiseWithResolvers<Answer>; timer: Timer | undefined; untilMs: number }
 
@@ -74,7 +74,7 @@ export class Asking {
   }
 
   /** Takes a sentence as the answer; undefined where it is none, and means what it always does. */
-  hear({ session, text, type, heard, inGrammarType }: Said): DialogueAct | undefined {
+  hear({ session, text, type, heard, inGrammarType, doubted = false }: Said): DialogueAct | undefined {
     const open = this.#open
     if (!open) return undefined
     if (cancels(text) || type === 'cancel' || inGrammarType === 'cancel') {
@@ -83,6 +83,7 @@ export class Asking {
     }
     // To a question for any text every sentence is an answer, a command among it, where it was heard as one.
     const answer = open.asked.kind === 'text' && type !== null && !heard ? undefined : answerOf(open.asked, text)
+    if (answer !== undefined && doubted && answer !== false && open.asked.kind !== 'text') return this.miss(session, text)
     if (answer !== undefined) {
       open.settled.resolve({ answer, text })
       return { act: 'answered', say: 'Thank you.' }

@@ -70,7 +70,7 @@ test.serial('what is missing is asked for, and what is hazardous confirmed with 
   t.deepEqual(await hear('open a door'), { act: 'ask', say: 'Which door?', expects: 'slot' })
   t.deepEqual(await hear('the side one'), { act: 'ask', say: 'Sorry. To open a door: which door?', expects: 'slot' })
   t.deepEqual(await hear("the captain's"), { act: 'ask', say: "Say confirm to open a door: captain's.", expects: 'confirm' })
-  t.deepEqual(await hear('confirm'), { act: 'submit', type: 'door.open', slots: { door: "captain's" } })
+  t.deepEqual(await hear('confirm'), { act: 'submit', type: 'door.open', slots: { door: "captain's" }, confirmed: true })
   t.deepEqual(await hear('open the front door for two minutes'), { act: 'ask', say: 'Say confirm to open a door: front, 2 minutes.', expects: 'confirm' })
 })
 

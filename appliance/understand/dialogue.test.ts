@@ -46,12 +46,12 @@ test('text and named values are taken as answers', async (t) => {
   t.is((await hear('confirm')).act, 'submit')
 })
 
-test('a hazardous spoken request is carried out only after "confirm"', async (t) => {
+test('a hazardous request is carried out only after "confirm", however it came', async (t) => {
   const { hear } = start()
   t.deepEqual(await hear('arm the drive'), { act: 'ask', say: 'Say confirm to arm the drive.', expects: 'confirm' })
-  t.deepEqual(await hear('confirm'), { act: 'submit', type: 'arm.set', slots: { armed: true } })
+  t.deepEqual(await hear('confirm'), { act: 'submit', type: 'arm.set', slots: { armed: true }, confirmed: true })
   t.is((await hear('disarm')).act, 'submit')
-  t.is((await hear('arm the drive', false)).act, 'submit')
+  t.is((await hear('arm the drive', false)).act, 'ask')
   await hear('run the square sequence')
   t.is((await hear('what')).act, 'ask')
   t.deepEqual(await hear('well maybe'), { act: 'refuse', code: 'NOT_CONFIRMED', say: 'Not confirmed, so I did nothing.' })
@@ -100,11 +100,13 @@ test('a command is no name: it replaces the question for one', async (t) => {
   t.deepEqual(await hear('the triangle'), { act: 'ask', say: 'Say confirm to run the triangle sequence.', expects: 'confirm' })
 })
 
-test('politeness is no reason to confirm what was typed; a corrected word is', async (t) => {
-  const { hear } = start()
-  t.is((await hear('please arm the drive', false)).act, 'submit')
-  t.is((await hear('arm the drve now', false)).act, 'refuse')
-  t.is((await hear('arm the mottors', false)).act, 'ask')
+test('what the sender has asked about already is not asked again; a guess is', async (t) => {
+  const { dialogue } = start(true)
+  const hear = (text: string) => dialogue.hear('console', text, { spoken: false, confirmed: true })
+  t.deepEqual(await hear('please arm the drive'), { act: 'submit', type: 'arm.set', slots: { armed: true }, confirmed: true })
+  t.deepEqual(await hear('arm the mottors'), { act: 'submit', type: 'arm.set', slots: { armed: true }, confirmed: true })
+  t.deepEqual(await hear('drive forward one metre'), { act: 'submit', type: 'drive.move', slots: { distanceM: 1 } })
+  t.deepEqual(await hear('put the drive into armed'), { act: 'ask', say: 'Did you mean: arm the drive?', expects: 'choice' })
 })
 
 test('"confirm" and "yes" mean nothing while no question is open', async (t) => {
@@ -135,6 +137,123 @@ test('"stop" passes through at once, whatever is open', async (t) => {
     await hear(first)
     t.deepEqual(await hear('stop'), { act: 'submit', type: 'stop', slots: {} })
     t.false(dialogue.isOpen('voice'))
+  }
+})
+
+test('a stop, said in any session or told from outside, drops the open questions of all', async (t) => {
+  const { hear, dialogue } = start(true)
+  const questions: [string, string][] = [
+    ['run the triangle sequence', 'confirm'], ['turn right', '45 degrees'], ['drive back three metres?', 'yes'],
+  ]
+  for (const [first, answer] of questions) {
+    for (const stop of [() => hear('halt', false, 'desk'), () => { dialogue.stop() }]) {
+      t.is((await hear(first)).act, 'ask', first)
+      await stop()
+      t.is((await hear(answer)).act, 'refuse', `${first}: ${answer}`)
+    }
+  }
+  const late = hear('put the drive into armed')
+  dialogue.stop()
+  t.is((await late).act, 'refuse')
+  t.false(dialogue.isOpen('voice'))
+})
+
+test('a sign does not contradict the direction that was said', async (t) => {
+  const { hear } = start()
+  const contradictions: [string, string][] = [
+    ['drive forward', '\u22123 m'], ['drive forward', 'minus three metres'], ['drive back', '-1 m'], ['drive back', 'negative one'],
+    ['turn left', '-45'], ['turn left', 'minus thirty degrees'], ['turn right', '\u201345 degrees'], ['turn right', 'minus ten'],
+    ['drive forward', 'three metres back'], ['drive back', 'forward three metres'], ['turn left', 'right, 45 degrees'],
+    ['drive forward', 'a metre back'],
+  ]
+  for (const [first, answer] of contradictions) {
+    t.is((await hear(first)).act, 'ask')
+    t.like(await hear(answer), { act: 'ask', expects: 'slot' }, `${first}: ${answer}`)
+  }
+  await hear('drive back')
+  t.deepEqual(await hear('three metres back'), { act: 'submit', type: 'drive.move', slots: { distanceM: -3 } })
+  await hear('turn right')
+  t.deepEqual(await hear('plus 45'), { act: 'submit', type: 'drive.turn', slots: { angleDeg: -45 } })
+})
+
+test('that the sender has asked already counts for the one sentence', async (t) => {
+  const { dialogue } = start()
+  const hear = (text: string, confirmed?: boolean) => dialogue.hear('console', text, { spoken: false, confirmed })
+  await hear('run a sequence', true)
+  t.like(await hear('triangle'), { act: 'ask', expects: 'confirm' })
+  await hear('run a sequence')
+  t.like(await hear('triangle', true), { act: 'submit', confirmed: true })
+  await hear('arm the motors?', true)
+  t.like(await hear('yes'), { act: 'ask', expects: 'confirm' })
+  await hear('arm the motors?', true)
+  t.like(await hear('yes', true), { act: 'submit', confirmed: true })
+  await hear('run a sequence', true)
+  await hear('what?', true)
+  t.like(await hear('triangle'), { act: 'ask', expects: 'confirm' })
+})
+
+test('a question, or an unfinished sentence, is no answer', async (t) => {
+  const { hear } = start()
+  const marks = ['?', '\uFF1F', '\uFE56', '\uFE16', '\u037E', '\u061F', '?!', '?"', '? please', '...', '\u2026', ',', ':', ' -', ' \u2014']
+  for (const mark of marks) {
+    for (const [first, answer] of [['drive back', 'three metres'], ['turn left', 'ten'], ['change mode', 'safe'], ['run a sequence', 'triangle']] as const) {
+      await hear(first)
+      t.is((await hear(`${answer}${mark}`)).act, 'ask', `${first}: ${answer}${mark}`)
+      await hear('cancel')
+    }
+    await hear('arm the drive')
+    t.is((await hear(`yes${mark}`)).act, 'ask', mark)
+  }
+  await hear('take a note')
+  t.like(await hear('Is the tyre flat?'), { act: 'submit', slots: { text: 'Is the tyre flat?' } })
+})
+
+test('what is firm, and what only asks for a confirmation', async (t) => {
+  const { hear } = start()
+  for (const yes of ['Confirm.', '!confirm', '"Yes!"', '(confirmed)', 'yes, please', 'computer, confirm', 'Yes; do it.']) {
+    await hear('arm the drive')
+    t.is((await hear(yes)).act, 'submit', yes)
+  }
+  for (const no of ['-yes', '\u2014 confirm', 'please confirm', 'Computer, please confirm!', 'just confirm', 'yes,', 'confirm :', 'do it -']) {
+    await hear('arm the drive')
+    t.like(await hear(no), { act: 'ask', expects: 'confirm' }, no)
+  }
+})
+
+test('a number without a unit is none where nobody can know the unit', async (t) => {
+  const { hear } = start()
+  for (const number of ['five', '20', 'half', 'two and a half']) {
+    await hear('set a timer')
+    t.deepEqual(await hear(number), { act: 'ask', say: 'Sorry. To set a timer: for how long? Say the unit too.', expects: 'slot' }, number)
+    t.is((await hear('half an hour')).act, 'submit')
+  }
+  for (const first of ['turn right', 'slow down', 'drive back']) {
+    for (const number of ['a quarter', '\u00BD', 'three quarters']) {
+      await hear(first)
+      t.like(await hear(number), { act: 'ask', expects: 'slot' }, `${first}: ${number}`)
+    }
+  }
+  await hear('turn right')
+  t.like(await hear('half a turn'), { act: 'submit', slots: { angleDeg: -180 } })
+})
+
+test('a command without a verb may be a part of the answer: it is asked again', async (t) => {
+  const { hear } = start()
+  for (const first of ['set a timer', 'slow down', 'run a sequence', 'change mode']) {
+    for (const answer of ['three left', '20 degrees right', 'left twenty', 'a metre ahead']) {
+      await hear(first)
+      t.like(await hear(answer), { act: 'ask', expects: 'slot' }, `${first}: ${answer}`)
+    }
+    t.is((await hear('turn right twenty degrees')).act, 'submit')
+  }
+})
+
+test('what is not meant, or one of two, is no name', async (t) => {
+  const { hear } = start()
+  for (const answer of ['not triangle', 'triangle or circle', '- triangle', 'never the circle', "don't run triangle"]) {
+    await hear('run a sequence')
+    const act = await hear(answer)
+    t.true(act.act === 'cancelled' || (act.act === 'ask' && act.expects === 'slot'), `${answer}: ${JSON.stringify(act)}`)
   }
 })
 

@@ -31,3 +31,37 @@ export function phrases(item: Item, mixed = true): readonly Phrase[] {
   })
   return out.slice(0, MAX_PHRASES)
 }
+
+/** A word or a value that stands in a sentence. */
+export type Element = string | { parser: SlotParser }
+
+/**
+ * Every pair of neighbours that a template's sentences have. Unlike `phrases` it leaves none out, however many optional parts
+ * stand beside each other (the follow sets of a regular expression).
+ */
+export function neighbours(item: Item): [Element, Element][] {
+  const pairs: [Element, Element][] = []
+  const visit = (each: Item): { first: Element[]; last: Element[]; mayBeEmpty: boolean } => {
+    if (each.kind === 'mark') return { first: [], last: [], mayBeEmpty: true }
+    if (each.kind === 'word' || each.kind === 'slot') {
+      const element: Element = each.kind === 'word' ? each.word : { parser: each.as as SlotParser }
+      return { first: [element], last: [element], mayBeEmpty: false }
+    }
+    if (each.kind === 'choice') {
+      const options = each.options.map(visit)
+      return { first: options.flatMap(({ first }) => first), last: options.flatMap(({ last }) => last), mayBeEmpty: options.some(({ mayBeEmpty }) => mayBeEmpty) }
+    }
+    let whole: ReturnType<typeof visit> = { first: [], last: [], mayBeEmpty: true }
+    for (const part of each.items.map(visit)) {
+      for (const one of whole.last) for (const other of part.first) pairs.push([one, other])
+      whole = {
+        first: whole.mayBeEmpty ? [...whole.first, ...part.first] : whole.first,
+        last: part.mayBeEmpty ? [...whole.last, ...part.last] : part.last,
+        mayBeEmpty: whole.mayBeEmpty && part.mayBeEmpty,
+      }
+    }
+    return whole
+  }
+  visit(item)
+  return pairs
+}

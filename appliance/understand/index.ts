@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { MtorError } from '../contracts/errors.ts'
 import type { DeclaredIntent } from '../contracts/handlers.ts'
 import { INTENTS } from '../contracts/intents.ts'
-import { isWondering } from './caution.ts'
+import { changesState, isConsequential, isWondering } from './caution.ts'
 import { checkDeclared, type DeclaredProblem } from './declared-check.ts'
 import { Declared } from './declared.ts'
 import { describe, describeDeclared } from './describe.ts'
@@ -11,18 +11,22 @@ import { Graph } from './graph.ts'
 import { IGNORED, loadCatalogue, parseCatalogue, type Catalogue } from './loader.ts'
 import { Matcher } from './matcher.ts'
 import { inOne, inPieces, type Pieces } from './pieces.ts'
-import type { Completeness, Understanding } from './port.ts'
+import type { Completeness, Meaning, Understanding } from './port.ts'
 import { Proposer } from './proposer.ts'
 import type { SlotInfo } from './slots.ts'
+import { stopCandidates } from './stops.ts'
 import { TemplateProblem } from './template.ts'
 
 export type { DeclaredProblem } from './declared-check.ts'
-export type { Completeness, Understanding } from './port.ts'
-export { answerPhrases, type SpeechGrammar } from './grammar.ts'
+export type { Completeness, Doubt, Meaning, Understanding } from './port.ts'
+export { answerPhrases, expectedAnswer, type SpeechGrammar } from './grammar.ts'
 export { answerCompleteness, type AnswerForm } from './answers.ts'
 export { Asking, type Answer, type Asked } from './asking.ts'
 export { Dialogue, type DialogueAct } from './dialogue.ts'
 export { describe } from './describe.ts'
+export { isNumberWord } from './numbers.ts'
+export { isUnitWord } from './quantities.ts'
+export { isPolite } from './words.ts'
 export { runUnderstand, scoreFile } from './score.ts'
 
 /** What an operator may say of one type. */
@@ -38,9 +42,7 @@ export interface UnderstanderOptions {
 }
 
 const OWN_FILES = fileURLToPath(new URL('./intents/en/', import.meta.url))
-/** Sentences of a text, at most as many as a shout has. */
-const sentencesOf = (text: string) => text.slice(0, 200).split(/[.!?\n]+/).slice(0, 12).filter((each) => each.trim() !== '')
-
+const NO_SLOTS: ReadonlyMap<string, SlotInfo> = new Map()
 const elapsedMs = (since: number) => Math.round((performance.now() - since) * 1000) / 1000
 
 /** Text to intent. Only what a template matches may act; a proposal is a question to the operator. */
@@ -110,8 +112,12 @@ export class Understander {
   #ownMeaning(text: string) {
     const typed = (sentence: string) => { const match = this.#matcher.match(sentence); return match && { ...match, type: this.#typeOf(match.template) } }
     const match = typed(text)
-    if (match || !/[.!?\n]\s*\S/.test(text)) return match
-    return sentencesOf(text).map(typed).find((each) => each?.type === 'stop')
+    if (match && match.type !== IGNORED) return match
+    for (const piece of stopCandidates(text)) {
+      const found = piece === text ? undefined : typed(piece)
+      if (found?.type === 'stop') return found
+    }
+    return match
   }
 
   /** Our own sentences come first, so that nothing a handler declares can change what they mean. */
@@ -123,8 +129,8 @@ export class Understander {
 
   /**
    * What a template makes of the text: by 'template', or null; by 'proposal' where something that moves was put as a
-   * question. A text no template takes whole is a stop when one of its sentences is ("Stop! There is a man in front of you.").
-   * Never throws, well under a millisecond.
+   * question, or where the words can be read in two ways. A text no template takes whole is a stop when one of its sentences is ("Stop! There is a man in front of you.").
+   * Never throws, well under a millisecond for a sentence.
    */
   match(text: string): Understanding {
     const since = performance.now()
@@ -133,8 +139,15 @@ export class Understander {
     const { type, slots, confidence } = match
     const missing = this.#required(type).filter((slot) => !(slot in slots))
     const factors = missing.some((slot) => slot in match.factors) ? { factors: match.factors } : {}
-    const meaning = isWondering(text, type, this.#declared.get(type)?.actuates) ? { by: 'proposal' as const, question: this.describe(type, slots, match.factors) } : { by: 'template' as const }
+    const asks = type !== 'stop' && (match.doubtful || isWondering(text, type, this.#declared.get(type)?.actuates))
+    const meaning = asks ? { by: 'proposal' as const, question: this.describe(type, slots, match.factors) } : { by: 'template' as const }
     return { text, ...meaning, type, slots, missing, ...factors, confidence, ms: elapsedMs(since) }
+  }
+
+  /** What a sentence asks for, to tell it from another; undefined where nothing matches. */
+  meaning(text: string): Meaning | undefined {
+    const { type, slots, factors = {} } = this.match(text)
+    return type === null ? undefined : { type, key: JSON.stringify([type, Object.entries(slots).sort(), factors]), isConsequential: this.isConsequential(type) }
   }
 
   /** What the text might mean: by 'proposal' with a question to ask, or null. The first call loads or trains the proposer. Declared types are never proposed: the proposer is not trained on them. */
@@ -174,6 +187,18 @@ export class Understander {
     return declared ? describeDeclared(declared, slots) : describe(type, slots, factors)
   }
 
+  /** True for what moves something, lets something move, or must be confirmed, of ours and of what is declared. */
+  isConsequential(type: string): boolean {
+    const declared = this.#declared.get(type)
+    return isConsequential(type) || declared?.actuates === true || declared?.hazardous === true
+  }
+
+  /** True for what leaves something changed. */
+  changesState(type: string): boolean { return changesState(type) }
+
+  /** True for a type that takes the operator's own words: two readings of those always differ. */
+  takesFreeText(type: string): boolean { return [...this.#infosOf(type).keys()].some((slot) => this.isFreeText(type, slot)) }
+
   /** True for a slot that takes any text to the end, a command among it: "take a note" … "turn left at the big rock". */
   isFreeText(type: string, slot: string): boolean {
     return this.#freeText.has(`${type} ${slot}`) || this.#declared.get(type)?.slots.some(({ name, kind }) => name === slot && kind === 'text') === true
@@ -182,7 +207,7 @@ export class Understander {
   /** The question that asks for a slot. */
   questionFor(type: string, slot: string): string { return (this.#declared.catalogue.questions.get(type) ?? this.catalogue.questions.get(type))?.get(slot) ?? `What is the ${inWords(slot)}?` }
 
-  slotInfo(type: string, slot: string): SlotInfo | undefined { return (this.#declared.catalogue.slots.get(type) ?? this.catalogue.slots.get(type))?.get(slot) }
+  slotInfo(type: string, slot: string): SlotInfo | undefined { return this.#infosOf(type).get(slot) }
 
   /** Every type that has templates, ours and the declared ones, with sentences to say. */
   types(): TypeDescription[] {
@@ -205,6 +230,8 @@ export class Understander {
   learnedGrammar(answers: readonly string[] = []): SpeechGrammar {
     return declaredGrammar(this.#declared.catalogue, answers, (lead) => this.#matcher.completeness(lead) !== 'nothing')
   }
+
+  #infosOf(type: string): ReadonlyMap<string, SlotInfo> { return this.#declared.catalogue.slots.get(type) ?? this.catalogue.slots.get(type) ?? NO_SLOTS }
 
   #typeOf(template: number): string { return this.catalogue.templates[template]!.type }
 

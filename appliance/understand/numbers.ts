@@ -8,6 +8,8 @@ export interface NumberFound {
   kind: 'integer' | 'decimal' | 'fraction'
   /** Written as a word of the same sound ("to" for "two"): only believed directly before a unit. */
   homophone: boolean
+  /** "1,500": one and a half to some, fifteen hundred to others. It is asked about. */
+  doubtful?: true
 }
 
 const word = (tokens: readonly Token[], index: number): string => tokens[index]?.word ?? ''
@@ -23,6 +25,8 @@ const PARTS = new Map([['half', 2], ['halves', 2], ['quarter', 4], ['quarters', 
 const ALONE = new Set(['half', 'quarter', 'third'])
 const NUMERAL = /^\d+(\.\d+)?$/
 const GROUPED = /^\d{1,3}(,\d{3})+(\.\d+)?$/
+/** "1.000" is a thousand where the comma is the decimal point. */
+const MAYBE_GROUPED = /^[1-9]\d{0,2}\.000$/
 
 /** Every word a number may be said with, in a sensible order: for grammars and for protecting them from correction. */
 export const NUMBER_WORDS: readonly string[] = [...UNITS.keys(), ...TEENS.keys(), ...TENS.keys(), 'hundred', 'thousand', 'dozen', 'point', 'minus', 'negative', 'plus', ...PARTS.keys()]
@@ -38,6 +42,17 @@ export function numberWords(value: number): string {
 
 interface Part { end: number; value: number }
 const numeral = (text: string): number | undefined => NUMERAL.test(text) ? Number(text) : GROUPED.test(text) ? Number(text.replaceAll(',', '')) : undefined
+
+/** Tokens of one number at the most. */
+const LONGEST = 20
+
+/** The tokens up to where something parts them: a number goes over no comma, no hesitation and no end of a sentence. */
+function unparted(tokens: readonly Token[], at: number): readonly Token[] {
+  for (let end = at + 1; end < Math.min(tokens.length, at + LONGEST); end++) {
+    if (tokens[end]!.apart) return tokens.slice(0, end)
+  }
+  return tokens
+}
 
 /** 0 to 99 in words, or digits. */
 function small(tokens: readonly Token[], at: number): Part | undefined {
@@ -96,7 +111,7 @@ function decimals(tokens: readonly Token[], at: number): { end: number; digits: 
   let digits = ''
   let end = at
   for (; end < at + 6; end++) {
-    const value = word(tokens, end) === 'oh' ? 0 : UNITS.get(word(tokens, end))
+    const value = /^oh?$/.test(word(tokens, end)) ? 0 : UNITS.get(word(tokens, end))
     if (value === undefined) break
     digits += value
   }
@@ -108,6 +123,12 @@ function decimals(tokens: readonly Token[], at: number): { end: number; digits: 
  * never half a number: "one eighty" or "two zero" give only their first word, and no template goes on from there.
  */
 export function parseNumber(tokens: readonly Token[], at: number): NumberFound | undefined {
+  const found = parseJoined(unparted(tokens, at), at)
+  const isGrouped = found && tokens.slice(at, found.end).some((token) => GROUPED.test(token.word) || MAYBE_GROUPED.test(token.word))
+  return isGrouped ? { ...found, doubtful: true } : found
+}
+
+function parseJoined(tokens: readonly Token[], at: number): NumberFound | undefined {
   const sign = word(tokens, at)
   if (sign === 'minus' || sign === 'negative' || sign === 'plus') {
     const found = parseUnsigned(tokens, at + 1)

@@ -18,3 +18,23 @@ export interface Understanding {
 
 /** How far a transcript has come: decides how long a silence ends an utterance. */
 export type Completeness = 'nothing' | 'prefix' | 'extendable' | 'complete'
+
+/** Why what was heard may be something else than was said. */
+export interface Doubt {
+  /**
+   * 'words': another reading of the sound has other words than the text explains. 'sound': speech that no word covers.
+   * 'number': a number that may be another.
+   */
+  reason: 'words' | 'sound' | 'number'
+  /** What the other, open-vocabulary reading heard. */
+  heard?: string
+}
+
+/** What a sentence asks for, to tell two readings of one sound apart. */
+export interface Meaning {
+  type: string
+  /** The same for sentences that ask for the same. */
+  key: string
+  /** It moves something, lets something move, or must be confirmed. */
+  isConsequential: boolean
+}

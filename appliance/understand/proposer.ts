@@ -4,15 +4,17 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { toMtorError } from '../contracts/errors.ts'
-import { isConsequential } from './caution.ts'
+import { HEARSAY, isConsequential, takesBack } from './caution.ts'
 import { phrases, type Phrase } from './expand.ts'
+import { without, withoutHesitations } from './hesitations.ts'
 import { IGNORED, type Catalogue } from './loader.ts'
 import { Nlu, type Example } from './nlu.ts'
-import { parseNumber } from './numbers.ts'
+import { isNumberWord, parseNumber } from './numbers.ts'
 import { parseQuantity, QUANTITIES, type Quantity } from './quantities.ts'
 import type { SlotInfo } from './slots.ts'
 import type { Mark } from './template.ts'
-import { FILLERS, NEGATIONS, tokenize, type Token } from './words.ts'
+import { mentionsStop } from './stops.ts'
+import { FILLERS, isUnknown, NEGATIONS, TAILS, tokenize, type Token } from './words.ts'
 
 export interface Proposal { type: string; slots: Record<string, unknown>; factors: Record<string, number>; confidence: number }
 
@@ -28,8 +30,20 @@ const MAX_WORDS = 30
 const EMPTY_WORDS = new Set('a an the of is are am be do does did it this that there i you we me us my your our to in on off at for by with from and or so what which who how when where why can could would will okay yes now then'.split(' '))
 /** A sentence that begins so asks about the world: nothing that moves is proposed for it. */
 const ASKING = new Set('who whose why when where what which how is are was were am do does did has have had should shall may might must'.split(' '))
-/** Talk about commands rather than commands: proposals keep out of it. */
-const HEARSAY = new Set(['if', 'said', 'says', 'told', 'yesterday', 'tomorrow', 'he', 'she', 'they', 'his', 'her', 'their', 'was', 'were', 'had', 'ago', 'did', 'think', 'maybe', 'when', 'whenever', 'happens', 'suppose', 'imagine', 'drove', 'moved', 'turned', 'should', 'rather'])
+/** Words by which a value is changed rather than set: "ten percent more". */
+const RELATIVE = new Set([
+  'by', 'more', 'less', 'longer', 'shorter', 'faster', 'slower', 'brighter', 'dimmer', 'darker', 'higher', 'lower',
+  'extra', 'another', 'further', 'additional', 'increase', 'decrease', 'reduce', 'raise', 'up', 'down', 'add',
+])
+/** Before a number they make it a bound, or a guess. */
+const BOUNDS = new Set([
+  'about', 'around', 'almost', 'nearly', 'roughly', 'most', 'least', 'than', 'under', 'over', 'above', 'below',
+  'within', 'between', 'until', 'till', 'past', 'every',
+])
+/** A move is relative by nature, and so is a turn. */
+const isRelativeByNature = (kind: SlotInfo['kind']) => kind === 'length' || kind === 'angle'
+/** A number without a unit is believed at the end, politeness aside. */
+const LAST_WORDS = new Set(TAILS.flat())
 
 type Value = { parser: Quantity; value: number } | { parser: 'number'; value: number }
 
@@ -57,26 +71,34 @@ export class Proposer {
   async prepare(): Promise<void> { await this.#load() }
 
   async propose(text: string): Promise<Proposal | undefined> {
-    const tokens = tokenize(text).filter(({ word }) => !FILLERS.has(word))
-    if (tokens.length === 0 || tokens.length > MAX_WORDS || tokens.some(({ word }) => NEGATIONS.has(word) || HEARSAY.has(word))) return undefined
-    const { words, values } = withoutValues(tokens)
+    const tokens = spokenTokens(text)
+    // Where a stop is mentioned nothing else is guessed at.
+    if (tokens.length === 0 || tokens.length > MAX_WORDS || mentionsStop(text)) return undefined
+    if (tokens.some(({ word }) => NEGATIONS.has(word) || HEARSAY.has(word))) return undefined
+    const { words, values, isWhole } = withoutValues(tokens)
+    if (!isWhole) return undefined
     this.#known ??= new Set((this.#corpus = corpusOf(this.#catalogue)).flatMap(({ utterance }) => utterance.split(' ')))
     const known = this.#known
     const content = words.filter((word) => !word.startsWith('quantity'))
     if (content.every((word) => EMPTY_WORDS.has(word)) || content.filter((word) => known.has(word)).length / content.length < LEAST_KNOWN) return undefined
+    if (!accountsForNumbers(words, known)) return undefined
     const nlu = await this.#load()
     const [best] = await nlu.classify(words.join(' '))
     // "Did you mean: stop?" helps nobody: what stops is in the templates, what is not there does not.
     if (!best || best.intent === 'stop' || best.score < LEAST_SCORE || !this.#catalogue.slots.has(best.intent)) return undefined
-    if (ASKING.has(tokens[0]!.word) && isConsequential(best.intent)) return undefined
+    if (isConsequential(best.intent) && (isQuestion(tokens) || takesBack(text))) return undefined
     const taught = this.#corpus.filter(({ intent }) => intent === best.intent).map(({ utterance }) => utterance.split(' '))
     const nearest = this.#nearest(best.intent, words)
     if (nearest.length === 0 || Math.max(...taught.map((example) => likeness(example, words))) < LEAST_LIKENESS) return undefined
-    return { type: best.intent, ...this.#slots(best.intent, nearest, words, values), confidence: Math.round(best.score * 1000) / 1000 }
+    const filled = this.#slots(best.intent, nearest, words, values)
+    return filled && { type: best.intent, ...filled, confidence: Math.round(best.score * 1000) / 1000 }
   }
 
-  /** Fixed values in which the nearest sentences of the type agree, numbers of the text by their kind. */
-  #slots(type: string, nearest: readonly Phrase[], words: readonly string[], values: readonly Value[]): Pick<Proposal, 'slots' | 'factors'> {
+  /**
+   * Fixed values in which the nearest sentences of the type agree, numbers of the text by their kind; undefined where a
+   * number has no place.
+   */
+  #slots(type: string, nearest: readonly Phrase[], words: readonly string[], values: readonly Value[]): Pick<Proposal, 'slots' | 'factors'> | undefined {
     const infos = this.#catalogue.slots.get(type)!
     const slots: Record<string, unknown> = {}
     const factors: Record<string, number> = {}
@@ -98,10 +120,15 @@ export class Proposer {
     for (const [slot, info] of numeric(infos)) {
       const found = take(({ parser }) => parser === info.kind) ?? (info.required || !requiresNumber ? take(({ parser }) => parser === 'number') : undefined)
       if (!found) continue
+      if (!isRelativeByNature(info.kind) && words.some((word) => RELATIVE.has(word))) return undefined
       const said = found.parser === 'number' && info.kind === 'fraction' ? found.value / 100 : found.value
-      const value = said < 0 ? said : said * (factors[slot] ?? 1)
-      if ((info.minimum ?? -Infinity) <= value && value <= (info.maximum ?? Infinity)) slots[slot] = value
+      // "Back minus two metres" says the direction twice.
+      if (said < 0 && slot in factors) return undefined
+      const value = said * (factors[slot] ?? 1)
+      if (value < (info.minimum ?? -Infinity) || value > (info.maximum ?? Infinity)) return undefined
+      slots[slot] = value
     }
+    if (open.length > 0) return undefined
     return { slots, factors }
   }
 
@@ -141,9 +168,18 @@ const numeric = (infos: ReadonlyMap<string, SlotInfo>) => [...infos].filter(([, 
 
 const wordsOf = (phrase: Phrase): string[] => phrase.flatMap((part) => typeof part === 'string' ? [part] : 'parser' in part && part.parser !== 'text' && part.parser !== 'words' ? [`quantity${part.parser}`] : [])
 
+interface Said {
+  words: string[]
+  values: Value[]
+  /** False where a part of a number is left over, or may be. */
+  isWhole: boolean
+}
+
 /** Quantities replaced by one word of their kind, so that "two metres" and "ten feet" teach the same. */
-function withoutValues(tokens: readonly Token[]): { words: string[]; values: Value[] } {
+function withoutValues(tokens: readonly Token[]): Said {
   const words: string[] = []
+  let isWhole = true
+  let isStrange = false
   const values: Value[] = []
   for (let at = 0; at < tokens.length;) {
     const found = QUANTITIES.filter((kind) => kind !== 'count')
@@ -151,18 +187,58 @@ function withoutValues(tokens: readonly Token[]): { words: string[]; values: Val
       .filter(({ parser, end, cost }) => cost < 0.15 && (parser !== 'angle' || cost === 0) && end > at)
       .sort((a, b) => b.end - a.end)[0]
     const number = found ? undefined : parseNumber(tokens, at)
-    if (found) { words.push(`quantity${found.parser}`); values.push(found); at = found.end }
-    else if (number && !number.homophone) { words.push(BARE); values.push({ parser: 'number', value: number.value }); at = number.end }
-    else { words.push(tokens[at]!.word); at += 1 }
+    if (found?.doubtful || number?.doubtful) isWhole = false
+    if (found) {
+      words.push(`quantity${found.parser}`)
+      values.push(found)
+      at = found.end
+    } else if (number && !number.homophone) {
+      words.push(BARE)
+      values.push({ parser: 'number', value: number.value })
+      at = number.end
+    } else {
+      const { word } = tokens[at]!
+      if (isNumberWord(word) || (isUnknown(word) && /\p{N}/u.test(word))) isWhole = false
+      if (isUnknown(word)) isStrange = true
+      words.push(word)
+      at += 1
+    }
   }
-  return { words, values }
+  return { words, values, isWhole: isWhole && !(isStrange && values.length > 0) }
+}
+
+/** "Is it …", "would it …"; but "would you …" asks for a deed. */
+function isQuestion([first, second]: readonly Token[]): boolean {
+  if (first === undefined || ASKING.has(first.word)) return true
+  return /^(would|could|can|will)$/.test(first.word) && !/^(you|we)$/.test(second?.word ?? '')
+}
+
+/** "Turn to ninety degrees" names a heading: no turn by that angle. */
+const isHeading = (before: string, word: string): boolean => before === 'to' && /^quantity(angle|length)$/.test(word)
+
+/** The words of a text as they are said, without fillers. */
+const spokenTokens = (text: string) => without(withoutHesitations(tokenize(text)), FILLERS)
+
+/**
+ * True where the words beside every number are known ones: "two decimals", "roughly two metres" and "two metres per
+ * fortnight" are not guessed at.
+ */
+function accountsForNumbers(words: readonly string[], known: ReadonlySet<string>): boolean {
+  return words.every((word, at) => {
+    if (!word.startsWith('quantity')) return true
+    const before = words[at - 1]
+    const after = words[at + 1]
+    const follows = after === undefined || (word === BARE ? LAST_WORDS.has(after) : known.has(after))
+    if (!follows || before === undefined) return follows
+    return known.has(before) && !BOUNDS.has(before) && !isHeading(before, word)
+  })
 }
 
 /** What the classifier is taught: the templates' sentences, the tests, and what is too vague to act on. */
 export function corpusOf(catalogue: Catalogue): Example[] {
   const corpus = new Map<string, string>()
   const add = (utterance: string, intent: string) => { if (utterance && !corpus.has(utterance)) corpus.set(utterance, intent) }
-  const plain = (text: string) => withoutValues(tokenize(text).filter(({ word }) => !FILLERS.has(word))).words.join(' ')
+  const plain = (text: string) => withoutValues(spokenTokens(text)).words.join(' ')
   for (const { say, type, slots } of [...catalogue.unsure, ...catalogue.tests]) if (!('text' in slots)) add(plain(say), type)
   for (const { type, item } of catalogue.templates) {
     if (type === IGNORED) continue
