@@ -60,8 +60,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => { if (error.code ==
 program.command('say').argument('<text...>', 'a sentence as you would speak it, without the wake word')
   .description('submit a sentence; prints receipt, progress and result')
   .option('--session <name>', 'conversation it belongs to (questions are answered in the same one)', 'cli')
-  .action(async (words: string[], options: { session: string }) => {
-    process.exitCode = await show.turns(client().lines('POST', '/say', { text: words.join(' '), session: options.session }, interrupted.signal), json())
+  .option('--confirmed', 'you have asked; do not ask again')
+  .action(async (words: string[], options: { session: string; confirmed?: true }) => {
+    process.exitCode = await show.turns(client().lines('POST', '/say', { text: words.join(' '), ...options }, interrupted.signal), json())
   })
 
 program.command('listen').argument('[file]', 'WAV file, any rate, 1 to 8 channels')

@@ -177,7 +177,8 @@ async function main(config: Config): Promise<void> {
     } },
     children: {
       run: (type, slots, parent, signal) => {
-        const child = service.envelope(type, slots, { kind: 'sequence', ...(parent.source.operator ? { operator: parent.source.operator } : {}) })
+        // Its steps are what was confirmed with the sequence.
+        const child = service.envelope(type, slots, { kind: 'sequence', ...(parent.source.operator ? { operator: parent.source.operator } : {}) }, { confirmed: true })
         return service.run(child, { client: 'sequence', role: 'operator', kind: 'sequence' }, signal)
       },
     },
@@ -198,8 +199,10 @@ async function main(config: Config): Promise<void> {
   // A box that is silent, by configuration, tells its questions as events and is answered by what is typed.
   const speaks = host !== undefined && config.speech.speak.engine !== 'none' && config.speech.speak.device !== 'none'
   const asking: Asking = new Asking({ clock, hub, mouth: { speaks, say: (text) => conversation!.speak(text), listen: (forMs, form) => host?.expectAnswer(forMs, form), free: () => dialogue.closed('voice') } })
-  const dialogue: Dialogue = new Dialogue({ understander, clock, answerTimeoutMs: config.understand.answerTimeoutMs, isHazardous, proposals: config.understand.proposals, asking })
+  const dialogue: Dialogue = new Dialogue({ understander, clock, answerTimeoutMs: config.understand.answerTimeoutMs, isHazardous, proposals: config.understand.proposals, readBack: config.understand.readBack, asking })
   parts.add('dialogue', () => dialogue.stop())
+  // Wherever a stop comes from: what was asked before it is not answered after it.
+  stop.afterwards(() => { dialogue.stop(); asking.stopped() })
   conversation = new Conversation({ dialogue, service, hub, clock, voice: () => host, answerWindowMs: config.speech.answerWindowMs, asking, speaks, ...(minds.ears ? { betterEars: (message) => minds.ears!.hear(message) } : {}) })
   hub.onSystem((event) => { if (event.say && event.severity !== 'debug') conversation?.announce(event.say) })
   await part('skills', () => Promise.all(skills.map((skill) => skill.start?.())), () => Promise.all(skills.map((skill) => skill.stop?.())))

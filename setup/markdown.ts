@@ -43,7 +43,7 @@ export function intentsPage(): string {
       row(code(name), kind(slot), slot['x-unit'] ?? '', schema.required?.includes(name) ? 'yes' : 'no', slot.description ?? ''))
     const traits = [
       policy.actuates ? `moves something: never done late${policy.refusedIn.length > 0 ? ', needs the drive armed' : ''}` : undefined,
-      policy.hazardous === true ? 'confirmed when spoken' : policy.hazardous ? `confirmed when spoken with ${Object.entries(policy.hazardous).map(([slot, value]) => `${slot} = ${JSON.stringify(value)}`).join(', ')}` : undefined,
+      policy.hazardous === true ? 'must be confirmed' : policy.hazardous ? `must be confirmed with ${Object.entries(policy.hazardous).map(([slot, value]) => `${slot} = ${JSON.stringify(value)}`).join(', ')}` : undefined,
       policy.repeatable ? (policy.retries > 0 ? `repeated up to ${policy.retries} times after a passing failure` : 'safe to repeat') : 'done once at the most',
       policy.refusedIn.length > 0 ? `refused in mode ${policy.refusedIn.join(', ')}` : undefined,
       `lives ${policy.ttlMs / 1000} s, deadline ${policy.deadlineMs / 1000} s, priority ${policy.priority}`,

@@ -11,7 +11,7 @@ export const CODES = {
   UNAUTHORISED: { say: 'You are not allowed to do that.', hint: 'Use an identity whose role permits it.' },
   REPLAYED: { say: 'I have already had that request.', hint: 'Use a new id for a new request.' },
   EXPIRED: { say: 'That request came too late.', hint: 'Submit it again; its time to live had run out.' },
-  NOT_ARMED: { say: 'The drive is not armed.', hint: 'Say "arm the drive", or: mtor say "arm the drive"' },
+  NOT_ARMED: { say: 'The drive is not armed.', hint: 'Say "arm the drive" and confirm, or: mtor say --confirmed "arm the drive"' },
   UNSAFE_MODE: { say: 'That is not allowed in the present mode.', hint: 'Change the mode with: mtor say "set mode normal"' },
   BUSY: { say: 'I have too much to do at the moment.', hint: 'Try again shortly.' },
   TOO_LARGE: { say: 'That message is too large.', hint: 'Send references, not content; the limit is bus.limits.maxPacketBytes.' },
@@ -19,7 +19,8 @@ export const CODES = {
   UNKNOWN_TOPIC: { say: 'That topic does not exist.', hint: 'See the topics in the AsyncAPI document.' },
   // Understanding.
   NOT_UNDERSTOOD: { say: 'Sorry, I did not understand.', hint: 'Say "help" or run: mtor intents' },
-  NOT_CONFIRMED: { say: 'Not confirmed, so I did nothing.', hint: 'Say "confirm" when asked.' },
+  NOT_CONFIRMED: { say: 'Not confirmed, so I did nothing.', hint: 'Say "confirm" when asked; a program sets confirmed: true in the envelope once it has asked, mtor say has --confirmed.' },
+  NOT_MEANT: { say: 'I heard more than a command, so I did nothing.', hint: 'Say only the command, with a pause before and after it.' },
   TEMPLATE_INVALID: { say: 'An intent file has a mistake.', hint: 'The message names the file and the place.' },
   // Carrying out.
   NOT_FITTED: { say: 'That is not fitted on this box.', hint: 'The skill or device for it is not installed yet.' },

@@ -18,6 +18,8 @@ test('an envelope with wall time, operator and token is right', (t) => {
   t.true(envelope.check({ ...good, source: { ...good.source, operator: 'ada' }, issuedAt: { ...good.issuedAt, wall: 1_790_000_000_000 }, auth: { token: 'x' } }))
 })
 
+test('an envelope may say that it was confirmed', (t) => { t.deepEqual(envelope.problems({ ...good, confirmed: true }), []) })
+
 const wrong: [string, Record<string, unknown>, string][] = [
   ['of another protocol version', { v: 2 }, '/v'],
   ['with a random UUID for an id', { id: '2f1e4d3c-0000-4000-8000-000000000001' }, '/id'],
@@ -30,6 +32,7 @@ const wrong: [string, Record<string, unknown>, string][] = [
   ['that lives for no time', { ttlMs: 0 }, '/ttlMs'],
   ['that lives for ever', { ttlMs: 8 * 24 * 3600_000 }, '/ttlMs'],
   ['with a fractional priority', { priority: 1.5 }, '/priority'],
+  ['that says that it was not confirmed', { confirmed: false }, '/confirmed'],
   ['with a key nobody knows', { urgent: true }, ''],
 ]
 for (const [what, change, path] of wrong) {

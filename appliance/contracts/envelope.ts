@@ -35,6 +35,7 @@ export const Envelope = Type.Object({
   issuedAt: Instant,
   ttlMs: Type.Integer({ minimum: 1, maximum: 7 * 24 * 3600 * 1000, description: 'After this the intent may no longer be started, ms' }),
   priority: Type.Integer({ minimum: 0, maximum: 9, description: '0 is served first, 5 is usual' }),
+  confirmed: Type.Optional(Type.Literal(true, { description: 'The sender has asked its operator, or is entitled to decide. What must be confirmed (hazardous, by the policy of its type) is rejected without it with NOT_CONFIRMED; elsewhere it means nothing' })),
   parent: Type.Optional(Type.String({ pattern: UUIDV7_PATTERN, description: 'The intent that this is a step of. Where that is stopped, cancelled or too late, this ends with it, or is not begun' })),
   auth: Type.Optional(Type.Object({ token: Type.String({ maxLength: 512 }) }, { additionalProperties: false })),
 }, { additionalProperties: false })

@@ -37,7 +37,7 @@ export const DeclaredIntent = strict({
   slots: Type.Array(DeclaredSlot, { maxItems: 10 }),
   sentences: Type.Array(Type.String({ minLength: 1, maxLength: 500 }), { maxItems: 50, description: 'Sentence templates; see sentence-templates.md' }),
   actuates: Type.Boolean({ description: 'Moves something: needs arming and a permissive mode, ends at a stop, is never done late' }),
-  hazardous: Type.Boolean({ description: 'Spoken, it must be confirmed' }),
+  hazardous: Type.Boolean({ description: 'It must be confirmed: the box asks whoever says or types it; of all others the envelope must say confirmed' }),
   repeatable: Type.Boolean({ description: 'May be carried out again after a failure or a restart without harm' }),
   deadlineMs: Type.Integer({ minimum: 100, maximum: 3600_000, description: 'From start to final state at the most, ms' }),
 }, 'An intent type that a handler brings')
@@ -111,7 +111,7 @@ export const RealmCatalogue = strict({
     title: Type.String(),
     slots: Type.Object({}, { additionalProperties: true, description: 'JSON Schema of the slots; x-unit names units' }),
     actuates: Type.Boolean(),
-    hazardous: Type.Boolean({ description: 'In at least some cases' }),
+    hazardous: Type.Boolean({ description: 'Must be confirmed in at least some cases' }),
     by: Type.String({ description: 'appliance: carried out by the box; flow: by a handler; nobody: NOT_FITTED' }),
     declaredBy: Type.Optional(Type.String({ description: 'The handler that declared it' })),
     examples: Type.Array(Type.String()),

@@ -7,7 +7,7 @@ import type { Source } from './envelope.ts'
 export interface IntentPolicy {
   /** Moves something in the world: needs arming and a permissive mode, and is never replayed after its ttl. */
   actuates: boolean
-  /** Must be confirmed by the operator when it was spoken: always, or when these slots have these values. */
+  /** Must be confirmed, however it was submitted: always, or when these slots have these values. Voice and console ask; all others say `confirmed` in the envelope. */
   hazardous: boolean | Readonly<Record<string, unknown>>
   /** May be carried out again after a failure or a restart without harm. */
   repeatable: boolean

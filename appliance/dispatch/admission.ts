@@ -2,7 +2,7 @@ import type { TObject } from 'typebox'
 import type { Clock } from '../contracts/clock.ts'
 import { Envelope } from '../contracts/envelope.ts'
 import { MtorError } from '../contracts/errors.ts'
-import { INTENTS, intentDefinition, intentPolicy, type Identity, type IntentDefinition } from '../contracts/intents.ts'
+import { INTENTS, intentDefinition, intentPolicy, isHazardous, type Identity, type IntentDefinition } from '../contracts/intents.ts'
 import { validator, type Validator } from '../contracts/validate.ts'
 import type { Guard } from '../guard/mode.ts'
 
@@ -38,7 +38,8 @@ export function ageMs(envelope: Envelope, here: { node: string; boot: number }, 
 }
 
 /**
- * The checks in the fixed order of DESIGN.md: schema, authority, replay, expiry, mode and arming.
+ * The checks in the fixed order: schema, authority, replay, confirmation, expiry, mode and arming.
+ * @see ../../docs/07-journal-and-dispatch.md
  * The first failure throws an MtorError with the reject code. Replay itself is the journal's to know (its key is the
  * id); `replayed` is asked only when a later check fails, so that a repeat of an accepted intent is called a repeat
  * and not, say, expired.
@@ -54,7 +55,7 @@ export class Admission {
     if (!definition) throw new MtorError('UNKNOWN_TYPE', `no intent type ${JSON.stringify(envelope.type)}`)
     slotsOf(definition).assert(envelope.slots, 'INVALID_SLOTS', `slots of ${envelope.type}`)
     if (!mayChange(identity.role, envelope.type)) throw new MtorError('UNAUTHORISED', `role ${identity.role} may not submit ${envelope.type}`)
-    const refusal = this.#expired(envelope) ?? this.#options.guard.refusal(envelope.type)
+    const refusal = unconfirmed(envelope) ?? this.#expired(envelope) ?? this.#options.guard.refusal(envelope.type)
     if (!refusal) return envelope
     if (await this.#options.replayed(envelope)) return 'replayed'
     throw refusal
@@ -65,6 +66,12 @@ export class Admission {
     if (age === undefined || age <= envelope.ttlMs) return undefined
     return new MtorError('EXPIRED', `issued ${Math.round(age)} ms ago, time to live ${envelope.ttlMs} ms`)
   }
+}
+
+/** What is hazardous needs the word of its sender that it was asked for. What is in a journal was accepted, and is not asked again. */
+function unconfirmed({ type, slots, confirmed }: Envelope): MtorError | undefined {
+  if (confirmed || !isHazardous(type, slots)) return undefined
+  return new MtorError('NOT_CONFIRMED', `${type} must be confirmed, and the envelope does not say confirmed: true`)
 }
 
 /** Defaults of a type for one who submits by name: ttl and priority of its policy. */

@@ -7,7 +7,8 @@ import { ManualClock, systemClock as clock, type Clock } from '../contracts/cloc
 import { MtorError } from '../contracts/errors.ts'
 import { isFinal, type DeviceTicket, type IntentEvent } from '../contracts/events.ts'
 import { Hub } from '../contracts/hub.ts'
-import type { Identity } from '../contracts/intents.ts'
+import { definitionOf } from '../contracts/handlers.ts'
+import { declareIntents, type Identity } from '../contracts/intents.ts'
 import { EmergencyStop } from '../guard/emergency-stop.ts'
 import { Guard } from '../guard/mode.ts'
 import { SqliteJournal } from '../journal/index.ts'
@@ -54,7 +55,7 @@ async function open(t: ExecutionContext, dir = mkdtempSync(join(tmpdir(), 'mtor-
   const device = new ScriptedDevice()
   const runs: Box['runs'] = new Map()
   const skill: Skill = {
-    name: 'scripted', types: ['drive.move', 'drive.turn', 'time.tell', 'log.record', 'timer.set', 'stop'],
+    name: 'scripted', types: ['drive.move', 'drive.turn', 'time.tell', 'log.record', 'timer.set', 'stop', 'sequence.run', 'arm.set', 'mail.send'],
     run: async (context) => runs.get(context.intent.type)?.(context) ?? { say: 'Done.', data: context.intent.type.startsWith('drive') ? await context.command('move', context.slots) : {} },
   }
   let epoch = await journal.nextEpoch('rover')
@@ -97,6 +98,11 @@ test('the first failing check in the fixed order is the reject code', async (t) 
   t.is(await code({ ...old, type: 'fly.high' }, observer), 'UNKNOWN_TYPE')
   t.is(await code({ ...old, slots: { distanceM: 'far' } }, observer), 'INVALID_SLOTS')
   t.is(await code(old, observer), 'UNAUTHORISED')
+  const hazardous = { ...old, type: 'sequence.run', slots: { name: 'square' } }
+  t.is(await code(hazardous, observer), 'UNAUTHORISED')
+  t.is(await code(hazardous), 'NOT_CONFIRMED')
+  t.is(await code({ ...hazardous, confirmed: true }), 'EXPIRED')
+  t.is(await code({ ...hazardous, issuedAt: good.issuedAt, confirmed: true }), 'UNSAFE_MODE')
   t.is(await code(old), 'EXPIRED')
   t.is(await code(good), 'UNSAFE_MODE')
   await box.guard.setMode('normal')
@@ -117,6 +123,64 @@ test('a repeat of the same intent is answered as such and not carried out again;
   await box.guard.setMode('safe')
   t.true((await box.service.submit(envelope, operator)).duplicate, 'a repeat is called a repeat even when it would be refused now')
   t.is(box.device.executed.length, 1)
+})
+
+/** What is carried out of these types, by their id. */
+function carriedOut(box: Box, ...types: string[]): string[] {
+  const ids: string[] = []
+  for (const type of types) box.runs.set(type, async ({ intent }) => { ids.push(intent.id); return { say: 'Done.' } })
+  box.dispatcher.start()
+  return ids
+}
+const square = (box: Box, options = {}) => box.service.envelope('sequence.run', { name: 'square' }, { kind: 'mqtt' }, options)
+
+test('what is hazardous moves nothing until its sender says that it was confirmed, and is then carried out once', async (t) => {
+  const box = await open(t)
+  const ids = carriedOut(box, 'sequence.run', 'arm.set', 'mail.send')
+  const envelope = square(box)
+  const refused = await box.service.submit(envelope, operator)
+  t.like(refused, { id: envelope.id, accepted: false, code: 'NOT_CONFIRMED', say: 'Not confirmed, so I did nothing.' })
+  t.regex(refused.hint!, /confirmed: true/)
+  for (const [type, slots] of [['arm.set', { armed: true }], ['mail.send', { to: 'ada', text: 'hello' }]] as const) {
+    t.is((await box.service.submit(box.service.envelope(type, slots, { kind: 'flow' }), operator)).code, 'NOT_CONFIRMED', type)
+  }
+  t.is((await box.journal.stats()).accepted, 0)
+  // The same id, now with the word of its sender.
+  const confirmed = { ...envelope, confirmed: true }
+  const final = finalOf(box, envelope.id)
+  t.true((await box.service.submit(confirmed, operator)).accepted)
+  t.is((await final).state, 'succeeded')
+  for (const again of [confirmed, envelope]) t.like(await box.service.submit(again, operator), { accepted: true, duplicate: true })
+  t.deepEqual(ids, [envelope.id])
+})
+
+test('what is not hazardous needs no confirmation, and one is no harm', async (t) => {
+  const box = await open(t)
+  box.dispatcher.start()
+  for (const envelope of [box.service.envelope('arm.set', { armed: false }, { kind: 'mqtt' }), move(box, 1, { confirmed: true })]) t.is((await box.service.run(envelope, operator)).state, 'succeeded')
+})
+
+test('a declared type that must be confirmed is treated as a built-in one', async (t) => {
+  const box = await open(t)
+  declareIntents([definitionOf({ type: 'vault.open', title: 'Open the vault', slots: [], sentences: [], actuates: false, hazardous: true, repeatable: false, deadlineMs: 5_000 })])
+  t.teardown(() => declareIntents([]))
+  const vault = (options = {}) => box.service.submit(box.service.envelope('vault.open', {}, { kind: 'flow' }, options), { ...operator, role: 'flow', kind: 'flow' })
+  t.is((await vault()).code, 'NOT_CONFIRMED')
+  t.true((await vault({ confirmed: true })).accepted)
+})
+
+test('what an older version had accepted without the word of its sender is carried out all the same', async (t) => {
+  const before = await open(t)
+  const envelope = square(before)
+  await before.journal.accept({ envelope, client: 'test', acceptedAt: before.hub.now() })
+  await before.journal.stop()
+  const after = await open(t, before.dir)
+  const ids = carriedOut(after, 'sequence.run')
+  const final = finalOf(after, envelope.id)
+  await recover({ ...after, drivers: [after.device], clock, reachable: async () => true })
+  t.is((await final).state, 'succeeded')
+  t.deepEqual(ids, [envelope.id])
+  t.true((await after.service.submit(envelope, operator)).duplicate)
 })
 
 test('one device is given one command at a time, the urgent one first', async (t) => {
@@ -284,6 +348,18 @@ test('a dead letter resubmitted by two at once is carried out once', async (t) =
   await box.service.run(envelope, operator)
   const both = await Promise.allSettled([box.service.resubmit(envelope.id, operator), box.service.resubmit(envelope.id, operator)])
   t.deepEqual(both.map((r) => r.status), ['fulfilled', 'rejected'])
+})
+
+test('a dead letter of a hazardous type is submitted anew without another question', async (t) => {
+  const box = await open(t)
+  box.dispatcher.start()
+  let broken = true
+  box.runs.set('sequence.run', async () => { if (broken) throw new MtorError('DEVICE_UNREACHABLE', 'unplugged'); return { say: 'Done.' } })
+  const envelope = square(box, { confirmed: true })
+  t.is((await box.service.run(envelope, operator)).state, 'failed')
+  broken = false
+  const again = await box.service.resubmit(envelope.id, operator)
+  t.true(again.accepted, again.message)
 })
 
 test('a job that is given twice is carried out once', async (t) => {

@@ -22,6 +22,13 @@ export interface Elsewhere {
   readonly waiting: number
 }
 
+export interface EnvelopeOptions {
+  ttlMs?: number
+  priority?: number
+  /** The sender has asked its operator, or is entitled to decide. */
+  confirmed?: boolean
+}
+
 interface IntentServiceOptions {
   admission: Admission; journal: Journal; dispatcher: Dispatcher; stop: EmergencyStop; hub: Hub; clock: Clock; maxUnfinished: number
   elsewhere?: Elsewhere
@@ -48,9 +55,12 @@ export class IntentService {
   close() { this.#closed = true }
 
   /** An envelope for one who submits by type: id, time, ttl and priority filled in by policy. */
-  envelope(type: string, slots: Record<string, unknown>, source: Omit<Source, 'node'>, options: { ttlMs?: number; priority?: number } = {}): Envelope {
+  envelope(type: string, slots: Record<string, unknown>, source: Omit<Source, 'node'>, options: EnvelopeOptions = {}): Envelope {
     const policy = policyOf(type)
-    return { v: PROTOCOL_VERSION, id: uuidv7(), type, slots, source: { ...source, node: this.#o.hub.node }, issuedAt: this.#o.hub.now(), ttlMs: options.ttlMs ?? policy.ttlMs, priority: options.priority ?? policy.priority }
+    return {
+      v: PROTOCOL_VERSION, id: uuidv7(), type, slots, source: { ...source, node: this.#o.hub.node }, issuedAt: this.#o.hub.now(),
+      ttlMs: options.ttlMs ?? policy.ttlMs, priority: options.priority ?? policy.priority, ...(options.confirmed ? { confirmed: true } : {}),
+    }
   }
 
   /** Never throws: what is wrong is in the receipt. */
@@ -152,7 +162,9 @@ export class IntentService {
       const entry = await this.#o.journal.get(id)
       if (!entry?.deadLetter) throw new MtorError('NOT_FOUND', `no dead letter ${id}`)
       const { envelope } = entry
-      const receipt = await this.submit(this.envelope(envelope.type, envelope.slots, { kind: identity.kind, ...(envelope.source.operator ? { operator: envelope.source.operator } : {}) }), identity)
+      // It was confirmed when it was accepted, and whoever names it by its id has decided again.
+      const source = { kind: identity.kind, ...(envelope.source.operator ? { operator: envelope.source.operator } : {}) }
+      const receipt = await this.submit(this.envelope(envelope.type, envelope.slots, source, { confirmed: true }), identity)
       if (receipt.accepted) await this.#o.journal.clearDeadLetter(id)
       return receipt
     } finally { this.#resubmitting.delete(id) }

@@ -26,6 +26,10 @@ const text = (value: unknown, what: string, most: number): string => {
   if (typeof value !== 'string' || value.trim() === '' || value.length > most) throw new MtorError('USAGE', `${what} must be text of 1 to ${most} characters`)
   return value
 }
+const yes = (value: unknown, what: string): boolean => {
+  if (value === undefined || typeof value === 'boolean') return value === true
+  throw new MtorError('USAGE', `${what} must be true or false, got ${JSON.stringify(value)}`)
+}
 const whole = (value: string | null, what: string, usual: number, most: number): number => {
   if (value === null) return usual
   if (!/^\d{1,9}$/.test(value)) throw new MtorError('USAGE', `${what} must be a whole number from 0, got ${JSON.stringify(value)}`)
@@ -41,12 +45,12 @@ export function controlRoutes(p: RouteParts): Record<string, ControlRoute> {
     'GET /handlers': async () => p.handlers.status(),
     'DELETE /handlers/:client': async ({ params }) => { await p.handlers.forget(params.client!); return { forgotten: params.client } },
     'POST /say': ({ body, signal }) => {
-      const { text: sentence, session } = (body ?? {}) as { text?: unknown; session?: unknown }
-      return p.conversation.hear(session === undefined ? 'cli' : `cli:${text(session, 'session', 64)}`, text(sentence, 'text', 1000), cli, { spoken: false, signal })
+      const { text: sentence, session, confirmed } = (body ?? {}) as { text?: unknown; session?: unknown; confirmed?: unknown }
+      return p.conversation.hear(session === undefined ? 'cli' : `cli:${text(session, 'session', 64)}`, text(sentence, 'text', 1000), cli, { spoken: false, confirmed: yes(confirmed, 'confirmed'), signal })
     },
     'POST /intents': ({ body, signal }) => {
-      const given = (body ?? {}) as { v?: unknown; type?: unknown; slots?: unknown }
-      const envelope = given.v === undefined ? p.service.envelope(text(given.type, 'type', 64), (given.slots ?? {}) as Record<string, unknown>, { kind: 'cli' }) : given
+      const given = (body ?? {}) as { v?: unknown; type?: unknown; slots?: unknown; confirmed?: unknown }
+      const envelope = given.v === undefined ? p.service.envelope(text(given.type, 'type', 64), (given.slots ?? {}) as Record<string, unknown>, { kind: 'cli' }, { confirmed: yes(given.confirmed, 'confirmed') }) : given
       return p.conversation.submit(envelope as { id: string }, cli, signal)
     },
     'GET /intents': async ({ query }) => p.journal.list({ limit: whole(query.get('limit'), 'limit', 20, 1000) }),

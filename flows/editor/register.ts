@@ -149,6 +149,7 @@ function describe(node: EditorNode, form: Form, value: (name: string) => string 
       about.append($('<b>').text(type.title))
       const slots = Object.entries(((type.slots as { properties?: object }).properties ?? {}) as Record<string, { 'x-unit'?: string }>).map(([name, { 'x-unit': unit }]) => unit ? `${name} (${unit})` : name)
       if (slots.length > 0) about.append($('<div>').text(`${node._!('common.slots')}: ${slots.join(', ')}`))
+      if (type.hazardous) about.append($('<div>').text(node._!('common.mustBeConfirmed')))
       if (type.examples.length > 0) about.append($('<div>').text(`${node._!('common.said')}: “${type.examples[0]}”`))
     })
   }

@@ -12,6 +12,8 @@ import { machineName } from './settings.ts'
 export interface Submission {
   type: string
   slots: Record<string, unknown>
+  /** Whoever submits has asked, or is entitled to decide: what must be confirmed is rejected without it. */
+  confirmed?: boolean | undefined
   /** The intent that this is a step of: ends with it. */
   parent?: string | undefined
   ttlMs?: number | undefined
@@ -47,12 +49,13 @@ export class Submitter {
    * @throws MtorError the receipt's code where it was not accepted; NOT_RUNNING without a connection or a receipt.
    * `final` rejects with DEADLINE where no result came, and with INTERRUPTED where the connection was given up
    */
-  async submit({ type, slots, parent, ttlMs, priority, receiptMs = RECEIPT_MS, resultMs = RESULT_MS }: Submission): Promise<Submitted> {
+  async submit({ type, slots, confirmed, parent, ttlMs, priority, receiptMs = RECEIPT_MS, resultMs = RESULT_MS }: Submission): Promise<Submitted> {
     if (!this.#connection.ready) throw new MtorError('NOT_RUNNING', `no connection to ${this.#connection.settings.url}${this.#connection.trouble ? `: ${this.#connection.trouble}` : ''}`)
     const wall = this.#clock.wallMs()
     const envelope: Envelope = {
       v: PROTOCOL_VERSION, id: uuidv7(), type, slots, source: { kind: 'flow', node: machineName() },
-      issuedAt: { boot: 0, mono: this.#clock.monoMs(), ...(wall === undefined ? {} : { wall }) }, ttlMs: ttlMs ?? TTL_MS, priority: priority ?? 5, ...(parent === undefined ? {} : { parent }),
+      issuedAt: { boot: 0, mono: this.#clock.monoMs(), ...(wall === undefined ? {} : { wall }) }, ttlMs: ttlMs ?? TTL_MS, priority: priority ?? 5,
+      ...(confirmed ? { confirmed: true } : {}), ...(parent === undefined ? {} : { parent }),
     }
     const receipt = deferred<Receipt>(), final = deferred<IntentEvent>()
     final.promise.catch(() => {})

@@ -104,3 +104,16 @@ test.serial('a result that falls into a break of the connection is brought by th
   bench.hub.intent({ id: intentId, type: 'drive.move', state: 'succeeded', say: 'I moved.' })
   t.like((await result).payload, { state: 'succeeded', say: 'I moved.' })
 })
+
+test.serial('it says that it was confirmed where its box is ticked or msg.confirmed is true, and only there', async (t) => {
+  const bench = await startFlows(t)
+  bench.onSubmit(() => ({ state: 'succeeded' }))
+  await bench.load([intentOut], [tab, out({ intentType: 'sequence.run' }), out({ id: 'ticked', intentType: 'sequence.run', confirmed: true }), ...nodes])
+  await bench.connected()
+  for (const [id, msg] of [['out', {}], ['out', { confirmed: 'true' }], ['out', { confirmed: true }], ['ticked', {}]] as const) {
+    const result = bench.next('result')
+    bench.helper.getNode(id).receive({ ...msg, payload: { name: 'square' } })
+    await result
+  }
+  t.deepEqual(bench.submitted.map(({ envelope }) => (envelope as Envelope).confirmed), [undefined, undefined, true, true])
+})

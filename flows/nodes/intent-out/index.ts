@@ -8,6 +8,7 @@ interface Config extends RealmUser {
   intentType?: string
   slotsFrom?: 'payload' | 'fields'
   slots?: readonly Field[]
+  confirmed?: boolean
   ttlS?: number | string
   priority?: number | string
   receiptS?: number | string
@@ -27,7 +28,7 @@ export default function register(RED: Red): void {
         const slots = await slotsFrom(RED, this, msg, { source: config.slotsFrom ?? 'payload', fields: config.slots })
         let intentId: string | undefined
         const event = await run(msg, {
-          type, slots, ttlMs: milliseconds(config.ttlS), priority: numberOf(config.priority, undefined),
+          type, slots, confirmed: config.confirmed === true || msg.confirmed === true, ttlMs: milliseconds(config.ttlS), priority: numberOf(config.priority, undefined),
           receiptMs: milliseconds(config.receiptS), resultMs: milliseconds(config.resultS),
         }, (receipt, id) => {
           intentId = id

@@ -20,5 +20,6 @@ export const form: Form = {
     { name: 'action', kind: 'checkbox', value: false },
     { name: 'intentType', kind: 'choose', from: 'types', pattern: `^$|${TYPE_PATTERN}`, when: action },
     { name: 'slots', kind: 'fields', of: 'intentType', when: action },
+    { name: 'confirmed', kind: 'checkbox', value: false, when: action },
   ],
 }

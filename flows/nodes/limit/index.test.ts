@@ -41,3 +41,18 @@ test.serial('msg.reset makes the next violation told again', async (t) => {
   bench.helper.getNode('limit').receive({ payload: 13 })
   t.is((await second).payload, 13)
 })
+
+test.serial('what it submits says that it was confirmed only where that is ticked', async (t) => {
+  const bench = await startFlows(t)
+  bench.onSubmit(() => ({ state: 'succeeded' }))
+  const over = (more: Record<string, unknown>) => node({ above: 10, count: 1, action: true, intentType: 'sequence.run', slots: [{ name: 'name', value: 'home', valueType: 'str' }], ...more })
+  await bench.load([limit], [tab, over({}), over({ id: 'ticked', confirmed: true }), ...out])
+  await bench.connected()
+  for (const id of ['limit', 'ticked']) {
+    const submitted = bench.status(id, (text) => text === '11')
+    bench.helper.getNode(id).receive({ payload: 11 })
+    await submitted
+  }
+  while (bench.submitted.length < 2) await new Promise((resolve) => setTimeout(resolve, 10))
+  t.deepEqual(bench.submitted.map(({ envelope }) => (envelope as { confirmed?: true }).confirmed), [undefined, true])
+})

@@ -12,7 +12,7 @@ interface Config extends RealmUser, Omit<Source, 'source'> {
   property?: string
   above?: number | string; below?: number | string; hysteresis?: number | string; count?: number | string
   rearm?: LimitOptions['rearm']; rearmS?: number | string
-  action?: boolean; intentType?: string; slots?: readonly Field[]
+  action?: boolean; intentType?: string; slots?: readonly Field[]; confirmed?: boolean
 }
 
 /** Watches a value: output 1 when it has been beyond its limit often enough, output 2 when it is back. */
@@ -34,7 +34,8 @@ export default function register(RED: Red): void {
       const told: Message = { ...msg, payload: value, limit: { outcome, above, below, count: options.count } }
       this.send(outcome === 'violated' ? [told, null] : [null, told])
       if (outcome !== 'violated' || !config.action || !run) return
-      const event = await run(told, { type: config.intentType?.trim() ?? '', slots: await slotsFrom(RED, this, told, { source: 'fields', fields: config.slots }) })
+      const slots = await slotsFrom(RED, this, told, { source: 'fields', fields: config.slots })
+      const event = await run(told, { type: config.intentType?.trim() ?? '', slots, confirmed: config.confirmed === true || msg.confirmed === true })
       if (event.state !== 'succeeded') throw errorOf(event)
     }
     const take = async (of: string, value: unknown, msg: Message) => {

@@ -1,9 +1,10 @@
 import { MtorError, toMtorError } from '../../../appliance/contracts/errors.ts'
 import { DeclaredIntent } from '../../../appliance/contracts/handlers.ts'
-import { isBuiltIn } from '../../../appliance/contracts/intents.ts'
+import { intentDefinition, isBuiltIn } from '../../../appliance/contracts/intents.ts'
 import { validator } from '../../../appliance/contracts/validate.ts'
 import { isNotFitted } from '../../../appliance/skills/index.ts'
 import { declarationOf, type DeclarationFields } from '../../lib/declaration.ts'
+import type { Field } from '../../lib/node.ts'
 import { nameOf, type FlowNode, type Flows } from '../flow.ts'
 import { PROBE_TYPE } from '../probe-flow.ts'
 import { lintFunction } from './function.ts'
@@ -44,6 +45,8 @@ export function lintFlows(flows: Flows, options: LintOptions = {}): LintProblem[
   const installed = new Set(options.types ?? CORE_TYPES)
   const { declares, byNode } = declarationsOf(flows)
   const known = new Set([...declares.map(({ type }) => type), ...options.declared ?? [], PROBE_TYPE])
+  /** Somewhere a message is told that it was confirmed; which one is not known without running it. */
+  const tellsMessages = flows.some((node) => !node.type.startsWith('mtor-') && /\bconfirmed\b/.test(JSON.stringify({ ...node, name: '', info: '' })))
   const isKnown = (type: string) => isBuiltIn(type) || known.has(type)
 
   for (const node of flows) {
@@ -61,6 +64,7 @@ export function lintFlows(flows: Flows, options: LintOptions = {}): LintProblem[
     if (type === 'mtor-intent-in') lintIntentIn(node)
     const submitted = node['intentType']
     if (type === 'mtor-intent-out' && typeof submitted === 'string' && submitted.trim() !== '' && !isKnown(submitted.trim())) tell('error', node, `the intent type ${submitted} is not known`)
+    if (submits(node) && node['confirmed'] !== true && !tellsMessages && mustBeConfirmed(node)) tell('warning', node, `${String(submitted)} must be confirmed: it is rejected with NOT_CONFIRMED unless "already confirmed" is ticked or msg.confirmed is true`)
     const wrong = byNode.get(node.id)
     if (wrong) tell('error', node, wrong)
   }
@@ -69,6 +73,15 @@ export function lintFlows(flows: Flows, options: LintOptions = {}): LintProblem[
     if (node) tell('error', node, `${code}: ${message}`)
   }
   return problems
+
+  /** By its type, or by the values of its form. */
+  function mustBeConfirmed(node: FlowNode): boolean {
+    const type = String(node['intentType'] ?? '').trim()
+    const hazardous = declares.find((declared) => declared.type === type)?.hazardous ?? intentDefinition(type)?.policy.hazardous ?? false
+    if (typeof hazardous === 'boolean') return hazardous
+    const fields = node.type === 'mtor-limit' || node['slotsFrom'] === 'fields' ? node['slots'] as readonly Field[] | undefined ?? [] : []
+    return Object.entries(hazardous).every(([slot, value]) => fields.some((field) => field.name === slot && field.value === String(value)))
+  }
 
   function lintIntentIn(node: FlowNode): void {
     const given = node['intentType']
@@ -79,6 +92,8 @@ export function lintFlows(flows: Flows, options: LintOptions = {}): LintProblem[
     if (![...reachable(node, flows, byId)].some((id) => byId.get(id)?.type === 'mtor-intent-result')) tell('error', node, 'nothing behind it reaches an intent result: its intents end by their deadline')
   }
 }
+
+const submits = (node: FlowNode): boolean => node.type === 'mtor-intent-out' || (node.type === 'mtor-limit' && node['action'] === true)
 
 /** All that nodes of the file declare, and what is wrong with it. */
 function declarationsOf(flows: Flows): { declares: DeclaredIntent[]; byNode: Map<string, string> } {

@@ -15,6 +15,9 @@ const found = (flows: Flows, options?: Parameters<typeof lintFlows>[1]) => lintF
 
 test('good flows have no problem', (t) => { t.deepEqual(found(good), []) })
 
+/** An intent out for what must be confirmed. */
+const out = (intentType: string, more: Record<string, unknown> = {}): FlowNode => ({ id: 'x', type: 'mtor-intent-out', z: 'tab', realm: 'realm', intentType, slotsFrom: 'fields', slots: [{ name: 'armed', value: 'true', valueType: 'bool' }], ...more })
+
 const cases: readonly (readonly [what: string, flows: Flows, problem: RegExp])[] = [
   ['an id that is there twice', [...good, good[4]!], /error fn: id fn is there twice/],
   ['a wire to nowhere', changed('out', { wires: [['gone']] }), /error out: it is wired to gone/],
@@ -30,6 +33,10 @@ const cases: readonly (readonly [what: string, flows: Flows, problem: RegExp])[]
   ['an intent in of what the box does itself', changed('in', { intentType: 'drive.move' }), /error in: drive\.move is carried out by the appliance/],
   ['an intent in that reaches no result', changed('fn', { wires: [[]] }), /error in: nothing behind it reaches an intent result/],
   ['an intent out of an unknown type', [...good, { id: 'x', type: 'mtor-intent-out', z: 'tab', realm: 'realm', intentType: 'no.such' }], /error x: the intent type no\.such/],
+  ['an intent out of what must be confirmed', [...good, out('sequence.run')], /warning x: sequence\.run must be confirmed/],
+  ['an intent out of what must be confirmed with its slots', [...good, out('arm.set')], /warning x: arm\.set must be confirmed/],
+  ['an intent out of a declared type that must be confirmed', [...changed('def', { hazardous: true }), out('airlock.open')], /warning x: airlock\.open must be confirmed/],
+  ['a limit that submits what must be confirmed', [...good, out('sequence.run', { type: 'mtor-limit', action: true })], /warning x: sequence\.run must be confirmed/],
   ['a declaration with a wrong type', changed('def', { intentType: 'Airlock' }), /error def: intent type: expected/],
   ['a declaration of a built-in type', changed('def', { intentType: 'drive.move' }), /error def: drive\.move is a type of the appliance itself/],
   ['a declaration with a wrong slot', changed('def', { slots: [{ name: 'x', kind: 'number' }] }), /error def: slot x: expected one of/],
@@ -47,6 +54,14 @@ test('disabled nodes may be wrong; types of others and built-in ones that are va
   t.deepEqual(found(changed('in', { intentType: 'hatch.open' }), { declared: ['hatch.open'] }), [])
   t.deepEqual(found(changed('in', { intentType: 'chat.ask' })), [])
   t.deepEqual(found([...good, { id: 'x', type: 'dashboard', z: 'tab' }], { types: ['dashboard', ...good.map(({ type }) => type)] }), [])
+})
+
+test('nothing is said of what needs no confirmation, says that it was confirmed, or may be told so by a message', (t) => {
+  const fine: FlowNode[][] = [
+    [out('arm.set', { slots: [{ name: 'armed', value: 'false', valueType: 'bool' }] })], [out('arm.set', { slotsFrom: 'payload' })], [out('light.set')], [out('sequence.run', { confirmed: true })],
+    [out('sequence.run', { type: 'mtor-limit', action: false })], [out('sequence.run'), { id: 'c', type: 'change', z: 'tab', rules: [{ t: 'set', p: 'confirmed', pt: 'msg', to: 'true', tot: 'bool' }] }],
+  ]
+  for (const more of fine) t.deepEqual(found([...good, ...more]), [])
 })
 
 test('a result is reached along links, calls, subflows, and nodes that watch others', (t) => {
