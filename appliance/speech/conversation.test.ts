@@ -75,6 +75,22 @@ test('a hazardous request is asked about, and carried out once confirmed', async
   t.deepEqual(did.slice(2), ['earcon understood', 'say Done {"name":"square"}.'])
 })
 
+test('typed, a hazardous request is asked about just so; whoever says that it was confirmed is not asked', async (t) => {
+  const { conversation, did } = await box(t)
+  const type = async (session: string, text: string, confirmed?: boolean): Promise<string[]> => {
+    const turns: Turn[] = []
+    for await (const turn of conversation.hear(session, text, cli, { spoken: false, ...(confirmed === undefined ? {} : { confirmed }) })) turns.push(turn)
+    return turns.map((turn) => turn.kind === 'event' ? turn.event.state : turn.kind === 'say' ? `${turn.expects ?? 'said'} ${turn.code ?? ''}`.trim() : turn.kind)
+  }
+  const carriedOut = ['understood', 'receipt', 'accepted', 'started', 'succeeded']
+  t.deepEqual(await type('a', 'run the square sequence'), ['confirm'])
+  t.deepEqual(await type('a', 'no'), ['said'])
+  t.deepEqual(await type('b', 'run the square sequence', false), ['confirm'])
+  t.deepEqual(await type('b', 'confirm'), carriedOut)
+  t.deepEqual(await type('c', 'run the square sequence', true), carriedOut)
+  t.deepEqual(did, [])
+})
+
 test('speech in no grammar is refused with an earcon and submits nothing', async (t) => {
   const { did, hear } = await box(t)
   await hear('whatever that was', 'rejected')

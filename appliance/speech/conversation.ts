@@ -4,7 +4,7 @@ import type { Receipt, Source } from '../contracts/envelope.ts'
 import { MtorError, toMtorError } from '../contracts/errors.ts'
 import type { IntentEvent } from '../contracts/events.ts'
 import type { Hub } from '../contracts/hub.ts'
-import type { Identity } from '../contracts/intents.ts'
+import { intentPolicy, type Identity } from '../contracts/intents.ts'
 import type { IntentService } from '../dispatch/index.ts'
 import type { AnswerForm, Asking, Dialogue } from '../understand/index.ts'
 import type { FromSpeech, UtteranceMessage } from './messages.ts'
@@ -57,9 +57,14 @@ export interface ConversationOptions {
   betterEars?: (message: UtteranceMessage) => Promise<UtteranceMessage>
 }
 
+/** A yes and a no are heard best by ears that know little else. */
+export const formOf = (expects: string): AnswerForm | undefined => expects === 'confirm' ? { kind: 'confirm' } : expects === 'choice' ? { kind: 'yes-no' } : undefined
+
 const VOICE_IDENTITY: Identity = { client: 'voice', role: 'operator', kind: 'voice' }
 /** A spotted stop word is often also the utterance that follows it: not to be carried out twice. */
 const STOP_ECHO_MS = 3_000
+/** "No" is about the request before it, if that was understood so recently. */
+const OBJECTION_MS = 5_000
 /** Announcements that wait for the speech process: no more, and no longer, than anybody would want to hear afterwards. */
 const MOST_UNSAID = 10, UNSAID_MS = 60_000
 /** A sentence that a program waits for is said by then, or not at all. */
@@ -73,6 +78,8 @@ export class Conversation {
   readonly #o: ConversationOptions
   #lastSaid: string | undefined
   #lastStopMs = -Infinity
+  /** What was asked for aloud, last. */
+  #lastSpoken: { type: string; atMs: number } | undefined
   #speakingMs: number | undefined
   readonly #unsaid: { text: string; untilMs: number }[] = []
   readonly #whenBack = new Set<() => void>()
@@ -83,9 +90,9 @@ export class Conversation {
   get lastSaid() { return this.#lastSaid }
 
   /** One sentence of a session, typed or spoken; yields what becomes of it, ending with the final event. */
-  async *hear(session: string, text: string, identity: Identity, options: { spoken: boolean; signal?: AbortSignal; /** See Dialogue.hear. */ answer?: UtteranceMessage['answer'] }): AsyncGenerator<Turn> {
+  async *hear(session: string, text: string, identity: Identity, options: { spoken: boolean; /** The operator has been asked already: what is hazardous is not asked about. */ confirmed?: boolean; signal?: AbortSignal; /** See Dialogue.hear. */ answer?: UtteranceMessage['answer']; doubt?: UtteranceMessage['doubt'] }): AsyncGenerator<Turn> {
     const { dialogue, service } = this.#o
-    const act = await dialogue.hear(session, text, { spoken: options.spoken, answer: options.answer })
+    const act = await dialogue.hear(session, text, { spoken: options.spoken, confirmed: options.confirmed, answer: options.answer, doubt: options.doubt })
     if (act.act === 'answered') return yield { kind: 'say', say: act.say, answers: true, ...(act.code ? { code: act.code } : {}) }
     if (act.act !== 'submit') {
       this.#lastSaid = act.say
@@ -94,7 +101,7 @@ export class Conversation {
     }
     yield { kind: 'understood', type: act.type, slots: act.slots }
     const source: Omit<Source, 'node'> = { kind: identity.kind, operator: identity.client.slice(0, 64) }
-    yield* this.submit(service.envelope(act.type, act.slots, source), identity, options.signal)
+    yield* this.submit(service.envelope(act.type, act.slots, source, { confirmed: act.confirmed === true }), identity, options.signal)
   }
 
   /** Submits an envelope and yields its receipt, its events and its final event. */
@@ -138,6 +145,9 @@ export class Conversation {
         if (this.#o.clock.monoMs() - this.#lastStopMs > STOP_ECHO_MS) void this.#say(CODES.STOPPED.say)
         this.#lastStopMs = this.#o.clock.monoMs()
         return
+      case 'objection':
+        this.#objected(message.text)
+        return
       case 'speaking':
         if (message.state === 'started') this.#speakingMs = message.atMs
         return
@@ -165,11 +175,27 @@ export class Conversation {
     }
   }
 
+  /** "No", right after a command: what moves stands still at once, and what was asked for is dropped. */
+  #objected(text: string): void {
+    const { hub, service, clock } = this.#o
+    const last = this.#lastSpoken
+    if (!last || clock.monoMs() - last.atMs > OBJECTION_MS) return
+    this.#lastSpoken = undefined
+    hub.system({ severity: 'info', component: 'speech', name: 'objection', message: text, data: { type: last.type } })
+    // A stop also drops what waits; its own voice answers for the rest.
+    if (intentPolicy(last.type)?.actuates) void service.submit(service.envelope('stop', {}, { kind: 'voice' }), VOICE_IDENTITY)
+    else void this.#cancelSpoken().catch((error: unknown) => { hub.system({ severity: 'error', component: 'speech', name: 'objection.failed', code: toMtorError(error).code, message: toMtorError(error).message }) })
+  }
+
+  async #cancelSpoken(): Promise<void> {
+    for await (const turn of this.hear('voice', 'cancel', VOICE_IDENTITY, { spoken: true })) if (turn.kind === 'event' && turn.event.state === 'succeeded') await this.#say(turn.event.say)
+  }
+
   async #utterance(heard: UtteranceMessage): Promise<void> {
     const { hub, clock, betterEars } = this.#o
     const message = heard.how === 'free' && betterEars ? await betterEars(heard) : heard
     const voice = this.#o.voice()
-    hub.system({ severity: 'info', component: 'speech', name: 'heard', message: message.how === 'rejected' ? `not in the grammar: ${message.text}` : message.text, data: { how: message.how, confidence: message.confidence, engine: message.engine, tookMs: Math.round(message.timeline.transcriptMs - message.timeline.speechEndMs) } })
+    hub.system({ severity: 'info', component: 'speech', name: 'heard', message: message.how === 'rejected' ? `not in the grammar: ${message.text}` : message.text, data: { how: message.how, confidence: message.confidence, engine: message.engine, ...message.doubt ? { doubt: message.doubt } : {}, tookMs: Math.round(message.timeline.transcriptMs - message.timeline.speechEndMs) } })
     if (message.how === 'rejected') {
       voice?.earcon('refused')
       if (message.answer) this.#o.asking?.miss('voice', message.text)
@@ -178,10 +204,11 @@ export class Conversation {
       return
     }
     const timeline: VoiceTimeline = { ...message.timeline }
-    for await (const turn of this.hear('voice', message.text, VOICE_IDENTITY, { spoken: true, ...message.answer ? { answer: message.answer } : {} })) {
+    for await (const turn of this.hear('voice', message.text, VOICE_IDENTITY, { spoken: true, ...message.answer ? { answer: message.answer } : {}, ...message.doubt ? { doubt: message.doubt } : {} })) {
       if (turn.kind === 'understood') {
         if (turn.type === 'stop' && clock.monoMs() - this.#lastStopMs < STOP_ECHO_MS) return
         timeline.understoodMs = clock.monoMs()
+        this.#lastSpoken = { type: turn.type, atMs: clock.monoMs() }
       } else if (turn.kind === 'receipt') {
         timeline.acceptedMs = clock.monoMs()
         voice?.earcon(turn.receipt.accepted ? 'understood' : 'refused')
@@ -201,7 +228,7 @@ export class Conversation {
       } else {
         if (turn.code) voice?.earcon('refused')
         await this.#say(turn.say)
-        if (turn.expects) return voice?.expectAnswer(this.#o.answerWindowMs)
+        if (turn.expects) return voice?.expectAnswer(this.#o.answerWindowMs, formOf(turn.expects))
       }
     }
     // It was a command while a program's question is open.

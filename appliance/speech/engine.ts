@@ -55,6 +55,8 @@ export interface Transcript {
   words: Word[]
   /** Other readings, better ones first, where they were asked for and the engine has them. */
   others?: Word[][]
+  /** Of the best reading, in nats, where readings were asked for and the engine tells: to compare grammars on one sound. */
+  logLikelihood?: number
 }
 
 /** The text of a transcript without its garbage. */

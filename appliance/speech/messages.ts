@@ -2,6 +2,7 @@ import type { Config } from '../config/schema.ts'
 import type { DeclaredIntent } from '../contracts/handlers.ts'
 import type { SystemEventInput } from '../contracts/events.ts'
 import type { AnswerForm } from '../understand/answers.ts'
+import type { Doubt } from '../understand/port.ts'
 import type { KnownUtterance } from './proof.ts'
 
 /**
@@ -37,6 +38,8 @@ export interface UtteranceMessage {
   audio?: string
   /** It was heard as the answer to the question of 'expect-answer'; of free speech, what the commands' grammar made of it where that is a sentence. */
   answer?: { inGrammar?: string }
+  /** Why it may be something else than was said. */
+  doubt?: Doubt
 }
 
 /** What Wyoming has to tell, as an event of speech. */
@@ -53,6 +56,8 @@ export type FromSpeech =
   /** A learned word that only tells (speech.learnedWords, does: event). */
   | { kind: 'keyword'; word: string; confidence: number; atMs: number }
   | UtteranceMessage
+  /** Right after a command: it was not meant. */
+  | { kind: 'objection'; text: string; confidence: number; atMs: number }
   /** Somebody has begun to answer the question of 'expect-answer', or has ended: with words, which follow, or without. */
   | { kind: 'answering'; on: boolean }
   /** After a wake word nothing that could be understood followed. */

@@ -1,4 +1,6 @@
-import type { Completeness } from '../understand/port.ts'
+import { isNumberWord } from '../understand/index.ts'
+import type { Completeness, Doubt, Meaning } from '../understand/port.ts'
+import { ActivityTrack } from './activity-track.ts'
 import { AnswerEars, answersIn, isFree, shortAnswer, type ExpectedAnswer, type Heard } from './answer-ears.ts'
 import { CommandEars } from './command-ears.ts'
 import { textOf, type Recogniser, type SpeechEngine, type Transcript, type Word } from './engine.ts'
@@ -11,7 +13,12 @@ import { LearnedWords, type LearnedWordConfig, type Spotted } from './learned.ts
 import type { FromSpeech } from './messages.ts'
 import { SILERO_MODEL, trustedFolder, type SpeechModelOptions } from './models.ts'
 import { SampleRing } from './ring.ts'
+import { NumberCheck } from './number-check.ts'
+import { LONGEST_OBJECTION_S, ObjectionEars } from './objection-ears.ts'
+import { OpenEars } from './open-ears.ts'
+import { doubtOf } from './second-reading.ts'
 import { StopWatch } from './stop-watch.ts'
+import { openSpotter, type StopSpotter } from './stop/spotter.ts'
 import { opensWithWakeWord, utterance, type Utterance } from './utterance.ts'
 import { FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, VoiceActivity } from './vad.ts'
 import { WakeCheck } from './wake.ts'
@@ -20,6 +27,8 @@ export interface PipelineOptions extends SpeechModelOptions {
   engine: 'auto' | 'vosk' | 'pocketsphinx'
   grammar: CommandGrammar
   completeness(text: string): Completeness
+  /** What a sentence asks for, to tell readings apart; undefined for what is no sentence. */
+  meaning(text: string): Meaning | undefined
   /** Silence that ends a complete sentence; twice this ends one that may go on. */
   endSilenceMs: number
   /** Silence that ends anything. */
@@ -50,6 +59,10 @@ const IDLE_RENEW_SAMPLES = 10 * SAMPLE_RATE_HZ
 /** Nothing said to the box is longer. */
 const COMMAND_MAX_SAMPLES = 12 * SAMPLE_RATE_HZ
 const FREE_MAX_SAMPLES = 60 * SAMPLE_RATE_HZ
+/** The open vocabulary catches up so often: in larger pieces it costs less. */
+const OPEN_EVERY_FRAMES = 4
+/** For so long after a command "no" takes it back without the wake word. */
+const OBJECTION_MS = 1_500
 const ANSWER_MIN_SAMPLES = 0.6 * SAMPLE_RATE_HZ
 /** Falling behind by this much is told, and again after a while. */
 const BEHIND_MS = 1_000
@@ -64,12 +77,18 @@ export class SpeechPipeline {
   #o: PipelineOptions
   #engine: SpeechEngine
   #vad: VoiceActivity
+  readonly #activity = new ActivityTrack(RING_SAMPLES / FRAME_SAMPLES)
   #spot: Recogniser
   #command: CommandEars
   #stops: StopWatch
+  #spotter: StopSpotter | undefined
   #check: WakeCheck
   #learned: LearnedWords | undefined
-  #open: () => Promise<Recogniser>
+  readonly #numbers: NumberCheck
+  readonly #objections: ObjectionEars | undefined
+  /** Until then "no" takes back the command that was heard last. */
+  #objectUntilMs = -Infinity
+  readonly #openEars: OpenEars
   #tuning: CommandTuning
   /** Of ears that are beside others: closes what is theirs alone. */
   #release: (() => void) | undefined
@@ -93,7 +112,7 @@ export class SpeechPipeline {
   #behindToldMs = -Infinity
   #closed = false
 
-  private constructor(options: PipelineOptions, parts: { engine: SpeechEngine; vad: VoiceActivity; spot: Recogniser; command: Recogniser; check: WakeCheck; learned?: LearnedWords; open: () => Promise<Recogniser>; tuning: CommandTuning; release?: () => void }) {
+  private constructor(options: PipelineOptions, parts: { engine: SpeechEngine; vad: VoiceActivity; spot: Recogniser; command: Recogniser; check: WakeCheck; spotter: StopSpotter | undefined; objections?: ObjectionEars; learned?: LearnedWords; open: () => Promise<Recogniser>; tuning: CommandTuning; release?: () => void }) {
     this.#o = options
     this.#engine = parts.engine
     this.#answers = new AnswerEars(parts.engine)
@@ -102,9 +121,12 @@ export class SpeechPipeline {
     this.#spot = parts.spot
     this.#command = new CommandEars({ engine: parts.engine, recogniser: parts.command, grammar: options.grammar, completeness: options.completeness })
     this.#check = parts.check
-    this.#stops = new StopWatch({ spot: parts.spot, check: parts.check, ring: this.#ring })
+    this.#spotter = parts.spotter
+    this.#stops = new StopWatch({ spot: parts.spot, check: parts.check, ring: this.#ring, spotter: parts.spotter })
     this.#learned = parts.learned
-    this.#open = parts.open
+    this.#numbers = new NumberCheck(parts.engine)
+    this.#objections = parts.objections
+    this.#openEars = new OpenEars(parts.open, this.#ring)
     this.#tuning = parts.tuning
     this.#release = parts.release
   }
@@ -118,13 +140,17 @@ export class SpeechPipeline {
     // Made when first needed, then kept: most utterances never need the open vocabulary.
     let opened: Promise<Recogniser> | undefined
     const open = () => opened ??= engine.open({ kind: 'open' })
-    return new SpeechPipeline(options, {
+    const ears = new SpeechPipeline(options, {
       engine, vad, open, tuning: commands,
+      objections: await ObjectionEars.open(engine),
       spot: await engine.open({ kind: 'phrases', phrases: phrasesFor(engine, SPOT_PHRASES) }),
       command: await CommandEars.open(engine, commandPhrases(engine, options.grammar)),
-      check: await WakeCheck.load(engine, open, wake),
+      check: await WakeCheck.load(engine, open, wake, options.grammar.words),
+      spotter: await openSpotter((error) => options.emit({ kind: 'log', level: 'error', message: error.message, data: { code: error.code, hint: error.hint } })),
       learned: await LearnedWords.load(options.learnedWords ?? [], options, ({ code, message, hint }) => options.emit({ kind: 'log', level: 'error', message, data: { code, hint } })),
     })
+    await ears.#numbers.open(options.grammar)
+    return ears
   }
 
   /**
@@ -160,6 +186,9 @@ export class SpeechPipeline {
     } catch (error) { this.#o.emit({ kind: 'log', level: 'error', message: `answers are heard with the commands' grammar alone: ${String(error)}` }) }
   }
 
+  /** What the box is about to say, 16 kHz mono; to be told before its first sound. */
+  aboutToSay(samples: Int16Array): Promise<void> { return this.#inTurn(() => this.#stops.knowOwn(samples)) }
+
   /** While the box itself speaks, only "stop" counts. */
   setSpeaking(on: boolean, atMs = -Infinity): void {
     void this.#inTurn(async () => {
@@ -167,6 +196,7 @@ export class SpeechPipeline {
       this.#speaking = on
       if (on && this.#utterance?.is === 'open') this.#utterance.is = 'other'
       if (on) return
+      this.#stops.forgetOwn()
       this.#cut = true
       if (this.#answerUntilMs > this.#endMs) this.#answerUntilMs = Math.max(this.#endMs, atMs) + this.#answerForMs
     })
@@ -200,6 +230,7 @@ export class SpeechPipeline {
     void this.#inTurn(async () => {
       this.#drop()
       this.#vad.reset()
+      this.#stops.reset()
       this.#learned?.reset()
       this.#filled = 0
       this.#lastEnd = this.#ring.end
@@ -253,12 +284,13 @@ export class SpeechPipeline {
     const make = async (vocabulary: Parameters<SpeechEngine['open']>[0]) => { const made = await engine.open(vocabulary); recognisers.push(made); return made }
     let opened: Promise<Recogniser> | undefined
     const open = () => opened ??= make({ kind: 'open' })
-    const options: PipelineOptions = { ...this.#o, grammar, completeness: () => 'nothing', learnedWords: [], emit }
+    const options: PipelineOptions = { ...this.#o, grammar, completeness: () => 'nothing', meaning: () => undefined, learnedWords: [], emit }
     return new SpeechPipeline(options, {
       engine, vad: this.#vad.beside(), open, tuning: this.#tuning,
       spot: await make({ kind: 'phrases', phrases: phrasesFor(engine, SPOT_PHRASES) }),
       command: await make({ kind: 'phrases', phrases: phrasesFor(engine, STOP_PHRASES) }),
-      check: await WakeCheck.load(engine, open, ENGINES.find(({ name }) => name === engine.name)!.wake),
+      check: await WakeCheck.load(engine, open, ENGINES.find(({ name }) => name === engine.name)!.wake, this.#o.grammar.words),
+      spotter: this.#spotter?.beside(),
       release: () => { for (const recogniser of recognisers) recogniser.close() },
     })
   }
@@ -269,9 +301,12 @@ export class SpeechPipeline {
     this.#command.forgetLesson()
     const release = async () => {
       this.#check.close()
+      this.#numbers.close()
+      this.#objections?.close()
       if (this.#release) return this.#release()
       this.#engine.close()
       await this.#learned?.close()
+      await this.#spotter?.close()
       await this.#vad.close()
     }
     void this.#turn.then(release, release).catch(() => {})
@@ -306,7 +341,8 @@ export class SpeechPipeline {
 
   async #listen(frame: Int16Array): Promise<void> {
     this.#ring.write(frame)
-    const { speech } = await this.#vad.frame(frame)
+    const { speech, probability } = await this.#vad.frame(frame)
+    this.#activity.push(probability)
     if (this.#cut) {
       this.#cut = false
       if (this.#utterance?.echo) this.#drop()
@@ -315,14 +351,14 @@ export class SpeechPipeline {
     const spotted = this.#learned && !this.#speaking ? await this.#learned.push(frame, speech) : []
     for (const word of spotted) await this.#heardLearned(word)
     if (this.#command.hasLesson) await this.#learn()
+    this.#tellStop(await this.#stops.hear(frame, this.#speaking))
     let u = this.#utterance
     if (!u) {
       if (!speech) return this.#expire()
       u = await this.#begin()
     } else await this.#feed(u, frame)
     if (speech) u.speechEnd = this.#ring.end
-    const stop = await this.#stops.look(u, speech, u.echo || this.#speaking)
-    if (stop !== undefined) this.#o.emit({ kind: 'stop-word', confidence: stop, atMs: this.#nowMs })
+    this.#tellStop(await this.#stops.look(u, speech, u.echo || this.#speaking))
     if (u.is === 'open') await this.#watchWake(u)
     const silenceMs = (this.#ring.end - u.speechEnd) / MS
     if (u.is === 'command') await this.#watchEnd(u, silenceMs)
@@ -333,14 +369,21 @@ export class SpeechPipeline {
     }
   }
 
+  #tellStop(confidence: number | undefined): void {
+    if (confidence === undefined) return
+    // It has stopped: there is nothing left to take back.
+    if (this.#utterance) this.#utterance.mayObject = false
+    this.#o.emit({ kind: 'stop-word', confidence, atMs: this.#nowMs })
+  }
+
   async #begin(): Promise<Utterance> {
     const onset = this.#ring.end - FRAME_SAMPLES
     const from = Math.max(onset - PRE_ROLL_SAMPLES, this.#lastEnd + AFTER_LAST_SAMPLES, this.#ring.start)
     const answers = !this.#speaking && this.#endMs <= this.#answerUntilMs
     const u = utterance({ from: Math.min(from, onset), onset, speechEnd: this.#ring.end, echo: this.#speaking, is: this.#speaking ? 'other' : answers ? 'command' : 'open', answer: answers ? this.#answer : undefined })
+    u.mayObject = !this.#speaking && !answers && this.#endMs <= this.#objectUntilMs
     this.#utterance = u
     if (u.answer) {
-      u.openRunning = isFree(u.answer)
       this.#o.emit({ kind: 'answering', on: true })
     }
     await this.#feed(u, this.#ring.slice(u.from))
@@ -350,8 +393,9 @@ export class SpeechPipeline {
   async #feed(u: Utterance, samples: Int16Array): Promise<void> {
     await this.#spot.accept(samples)
     if (u.is === 'command') await this.#command.accept(samples)
-    if (u.openRunning) await (await this.#open()).accept(samples)
+    if (this.#wantsOpen(u)) await this.#openEars.read(u.from)
     if (u.answer && !isFree(u.answer)) await this.#answers.accept(samples)
+    if (u.mayObject) await this.#objections?.accept(samples)
   }
 
   async #watchWake(u: Utterance): Promise<void> {
@@ -405,7 +449,11 @@ export class SpeechPipeline {
       if (opensWithWakeWord(words.map((w) => w.word))) await this.#lookForWake(u)
     }
     if (u.is === 'command') return this.#watchEnd(u, (this.#ring.end - u.speechEnd) / MS)
+    const objection = u.mayObject && u.speechEnd - u.onset <= LONGEST_OBJECTION_S * SAMPLE_RATE_HZ ? await this.#objections?.final() : undefined
     this.#drop()
+    if (!objection) return
+    this.#objectUntilMs = -Infinity
+    this.#o.emit({ kind: 'objection', ...objection, atMs: this.#nowMs })
   }
 
   /** Has the command come to its end? A text is judged by what the grammar makes of it once the recogniser has been emptied. */
@@ -431,7 +479,9 @@ export class SpeechPipeline {
     const known = text !== '' ? this.#completenessOf(u, text) : u.wakeMs === undefined ? 'nothing' : 'complete'
     const lead = leadOf(text, grammar.freeTextLeads) ?? (known === 'complete' ? undefined : leadOf(text, grammar.lateLeads ?? []))
     const completeness = lead !== undefined ? 'prefix' : known
-    if (completeness === 'complete' || (completeness === 'extendable' && due > endSilenceMs)) return this.#finish(u, transcript, answer)
+    // "One hundred … and eighty degrees": a number without its unit goes on as long as it may.
+    const isOpen = completeness === 'extendable' && isNumberWord(text.split(' ').at(-1)!)
+    if (completeness === 'complete' || (completeness === 'extendable' && due > endSilenceMs && !isOpen)) return this.#finish(u, transcript, answer)
     await this.#redecode(u)
     if (lead !== undefined) await this.#startFree(u, lead)
   }
@@ -445,12 +495,14 @@ export class SpeechPipeline {
 
   async #startFree(u: Utterance, lead: string): Promise<void> {
     u.lead = lead
-    // It listens to an answer already.
-    if (u.openRunning) return
-    u.openRunning = true
-    const open = await this.#open()
-    const audio = this.#ring.slice(u.from)
-    for (let i = 0; i < audio.length; i += 4096) await open.accept(audio.subarray(i, i + 4096))
+    await this.#openEars.read(u.from)
+  }
+
+  /** The open vocabulary listens to free speech, and beside the grammar while what was said may become a sentence of it. */
+  #wantsOpen(u: Utterance): boolean {
+    if (u.lead !== undefined || isFree(u.answer)) return true
+    if (u.is !== 'command' || this.#ring.end / FRAME_SAMPLES % OPEN_EVERY_FRAMES !== 0) return false
+    return this.#completenessOf(u, textAfterWakeWord(this.#command.partial())) !== 'nothing'
   }
 
   async #finish(u: Utterance, transcript: Transcript, answer?: Transcript): Promise<void> {
@@ -461,8 +513,8 @@ export class SpeechPipeline {
     const readings = all.map((words) => judge(words, (u.speechEnd - speechFrom) / SAMPLE_RATE_HZ, (text) => this.#completenessOf(u, text), this.#tuning))
     const spoken = readings.find(({ accepted }) => accepted) ?? readings[0]!
     let heard: Heard = { text: spoken.text, how: spoken.accepted ? 'command' : 'rejected', confidence: spoken.confidence }
-    if (u.lead !== undefined) heard = textAfterLead(u.lead, all, await this.#openWords(u), (s) => this.#msAt(u.from + s * SAMPLE_RATE_HZ)) ?? heard
-    else if (u.answer) heard = isFree(u.answer) ? freeAnswer(heard, transcript, await this.#openWords(u), this.#msAt(u.onset)) : shortAnswer(u.answer, heard, answer ?? await this.#answers.final(), (u.speechEnd - u.onset) / SAMPLE_RATE_HZ, (text) => this.#o.completeness(text), this.#tuning)
+    if (u.lead !== undefined) heard = textAfterLead(u.lead, all, await this.#openEars.words(u.from), (s) => this.#msAt(u.from + s * SAMPLE_RATE_HZ)) ?? heard
+    else if (u.answer) heard = isFree(u.answer) ? freeAnswer(heard, transcript, await this.#openEars.words(u.from), this.#msAt(u.onset)) : shortAnswer(u.answer, heard, answer ?? await this.#answers.final(), (u.speechEnd - u.onset) / SAMPLE_RATE_HZ, (text) => this.#o.completeness(text), this.#tuning)
     if (u.isForgotten && heard.how !== 'command') return this.#drop()
     // A wake word with nothing behind it, or a sound that is no word.
     // Where an answer is expected, speech of which nothing was made out is one that was not understood.
@@ -475,12 +527,15 @@ export class SpeechPipeline {
       }
       return this.#drop()
     }
+    const doubt = heard.how === 'command' ? await this.#doubtOf(u, heard.text, all, answer ? [answer.words, ...answer.others ?? []] : []) : undefined
     this.#drop()
+    // A question is open now, or a motion begins: "no" is about that.
+    if (heard.how === 'command') this.#objectUntilMs = this.#endMs + OBJECTION_MS
     if (heard.how !== 'rejected' || this.#woken !== undefined || u.wakeMs !== undefined) this.#expectNothing()
     const wakeMs = u.wakeMs ?? this.#woken
     this.#woken = undefined
     this.#o.emit({
-      kind: 'utterance', ...heard, ...u.answer && !heard.answer && heard.how === 'rejected' ? { answer: {} } : {}, engine: this.engine,
+      kind: 'utterance', ...heard, ...u.answer && !heard.answer && heard.how === 'rejected' ? { answer: {} } : {}, ...doubt ? { doubt } : {}, engine: this.engine,
       timeline: { speechStartMs: this.#msAt(u.onset), speechEndMs: this.#msAt(u.speechEnd), endpointMs, transcriptMs: this.#nowMs, ...wakeMs === undefined ? {} : { wakeMs }, ...u.wakeEnd === undefined ? {} : { wakeEndMs: this.#msAt(u.wakeEnd) } },
     })
   }
@@ -489,11 +544,19 @@ export class SpeechPipeline {
     return afterWakeWord(words, u.wakeEnd === undefined ? undefined : (u.wakeEnd - u.from) / SAMPLE_RATE_HZ)
   }
 
-  /** What the open vocabulary made of it. */
-  async #openWords(u: Utterance): Promise<Word[]> {
-    const { words } = await (await this.#open()).final()
-    u.openRunning = false
-    return words
+  /** Why the text may be something else than was said. `readings`, `answers`: of the commands' grammar and of the answers' ears, the text's own among them. */
+  async #doubtOf(u: Utterance, text: string, readings: readonly Word[][], answers: readonly Word[][]): Promise<Doubt | undefined> {
+    const meaning = this.#o.meaning(text)
+    // Another reading that asks for the same explains what this one leaves out: "light on" and "turn the lights on".
+    const isSame = (other: string) => other === text || (meaning !== undefined && this.#o.meaning(other)?.key === meaning.key)
+    const same = [...readings, ...answers].filter((each) => isSame(textOf(each)))
+    const words = same.toSorted((a, b) => Number(textOf(b) === text) - Number(textOf(a) === text)).flat()
+    const others = readings.map(textOf).map((other) => ({ text: other, meaning: this.#o.meaning(other) }))
+    const samples = this.#ring.slice(u.from)
+    const within = { startS: (Math.max(u.onset, u.wakeEnd ?? 0) - u.from) / SAMPLE_RATE_HZ, endS: (u.speechEnd - u.from) / SAMPLE_RATE_HZ }
+    const doubt = doubtOf({ text, words, meaning, readings: others, meaningOf: (other) => this.#o.meaning(other) }, await this.#openEars.words(u.from), { samples, from: u.from, activity: this.#activity, within })
+    if (doubt || !meaning?.isConsequential) return doubt
+    return await this.#numbers.isClear(text, samples, this.#command.grammar) ? undefined : { reason: 'number' }
   }
 
   #expectNothing(): void {
@@ -509,8 +572,9 @@ export class SpeechPipeline {
     if (u) this.#lastEnd = u.speechEnd
     this.#spot.reset()
     this.#command.reset()
+    if (u?.mayObject) this.#objections?.reset()
     if (u?.answer) this.#answers.reset()
-    if (u?.openRunning) void this.#open().then((open) => open.reset())
+    this.#openEars.reset()
   }
 
   #expire(): void {

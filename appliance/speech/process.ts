@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { systemClock } from '../contracts/clock.ts'
 import { MtorError, toMtorError } from '../contracts/errors.ts'
-import { answerCompleteness, answerPhrases, Understander } from '../understand/index.ts'
+import { expectedAnswer, Understander } from '../understand/index.ts'
 import { Capture, type CaptureState } from './capture/capture.ts'
 import { playThroughAlsa } from './capture/file-device.ts'
 import { FRAME_SAMPLES, SAMPLE_RATE_HZ } from './capture/framer.ts'
@@ -11,6 +11,8 @@ import { modelsOf } from './models.ts'
 import { SpeechPipeline } from './pipeline.ts'
 import { EarsProver, ProofRound } from './proof.ts'
 import { AskedVoice, chooseEngine, openSink, Speaker } from './speak/index.ts'
+import { readMono } from './sounds.ts'
+import { WavReader } from './wav.ts'
 import { FreeSpeechFiles } from './free-speech-files.ts'
 import { Wyoming } from './wyoming/index.ts'
 
@@ -175,6 +177,9 @@ const speaker = new Speaker({
     if (requestId > 0) send({ kind: 'speaking', requestId, state, atMs: clock.monoMs(), message })
     else if (state !== 'started') wyoming?.played(-requestId)
   },
+  onSound: async (wav) => {
+    try { await pipeline?.aboutToSay(await readMono(await WavReader.fromBuffer(wav))) } catch (error) { trouble(`own voice: ${toMtorError(error).message}`) }
+  },
   onSpeaking: (speaking) => pipeline?.setSpeaking(speaking, clock.monoMs()),
   onError: (error) => trouble(`earcon: ${error.message}`),
 })
@@ -231,7 +236,7 @@ process.on('message', (message: ToSpeech) => {
     case 'silence': return speaker.silence()
     case 'expect-answer': {
       const { forMs, form } = message
-      return pipeline?.expectAnswer(forMs, form && { completeness: (text) => answerCompleteness(form, text), phrases: answerPhrases(form) }, clock.monoMs())
+      return pipeline?.expectAnswer(forMs, form && expectedAnswer(form), clock.monoMs())
     }
     case 'learn': {
       lesson = message
@@ -248,7 +253,7 @@ try {
     engine: config.engine,
     cacheDir: resolve(stateDir, 'cache'),
     grammar: mind.speechGrammar(),
-    completeness: (text) => mind.completeness(text),
+    completeness: (text) => mind.completeness(text), meaning: (text) => mind.meaning(text),
     endSilenceMs: config.endSilenceMs,
     maxSilenceMs: config.maxSilenceMs,
     answerWindowMs: config.answerWindowMs,

@@ -14,7 +14,7 @@ import { encodeWav } from './wav.ts'
 const understander = await Understander.load()
 const messages: FromSpeech[] = []
 const load = (engine: 'vosk' | 'pocketsphinx') => SpeechPipeline.load({
-  engine, grammar: understander.speechGrammar(), completeness: (text) => understander.completeness(text),
+  engine, grammar: understander.speechGrammar(), completeness: (text) => understander.completeness(text), meaning: (text) => understander.meaning(text),
   endSilenceMs: 240, maxSilenceMs: 900, answerWindowMs: 8_000, emit: (message) => { messages.push(message) },
 })
 const ears = await load('vosk')

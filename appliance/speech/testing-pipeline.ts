@@ -11,7 +11,7 @@ export async function hearing() {
   const understander = await Understander.load()
   const messages: FromSpeech[] = []
   const pipeline = await SpeechPipeline.load({
-    engine: 'vosk', grammar: understander.speechGrammar(), completeness: (text) => understander.completeness(text),
+    engine: 'vosk', grammar: understander.speechGrammar(), completeness: (text) => understander.completeness(text), meaning: (text) => understander.meaning(text),
     endSilenceMs: 240, maxSilenceMs: 900, answerWindowMs: 8_000, emit: (message) => { messages.push(message) },
   })
   let nowMs = 1_000

@@ -9,6 +9,8 @@ export interface Utterance {
   speechEnd: number
   /** It may be the answer to a question. */
   answer?: ExpectedAnswer | undefined
+  /** It may take back the command before it. */
+  mayObject?: boolean
   /** Began while the box itself was speaking: only "stop" counts. */
   echo: boolean
   /** 'open': may still begin with the wake word. 'command': is for the box. 'other': is not. */
@@ -22,17 +24,15 @@ export interface Utterance {
   wakeFrames: number
   stopFrames: number
   stopsSettled: number
-  lastStop: number
   pauseLooked: boolean
   lead?: string
-  openRunning: boolean
   /** Silence at which the text was last found incomplete. */
   triedSilenceMs: number
 }
 
 /** Nothing has been looked for in it yet. */
 export const utterance = (begins: Pick<Utterance, 'from' | 'onset' | 'speechEnd' | 'answer' | 'echo' | 'is'>): Utterance => ({
-  ...begins, spotFrom: begins.from, wakeFrames: 0, stopFrames: 0, stopsSettled: 0, lastStop: -Infinity, pauseLooked: false, openRunning: false, triedSilenceMs: 0,
+  ...begins, spotFrom: begins.from, wakeFrames: 0, stopFrames: 0, stopsSettled: 0, pauseLooked: false, triedSilenceMs: 0,
 })
 
 export const opensWithWakeWord = (words: readonly string[]): boolean => words[0] === WAKE_WORD || (words[0] === GARBAGE && words[1] === WAKE_WORD)

@@ -33,6 +33,11 @@ export interface WakeTuning {
 
 export const VOSK_TUNING: WakeTuning = { minConfidence: 0.98, minWordS: 0.45, maxOnsetS: 0.5, maxGarbageBeforeS: 0, minAmongDecoys: 0.45, sureConfidence: 0.9, minStop: 0.55, minStopAlone: 0.4, minStopWhileSpeaking: 0.95, minStopS: 0.2 }
 
+/** So many readings of what may be a stop are looked at. */
+const STOP_READINGS = 8
+/** What the recogniser makes of people's "stop". */
+const TAKEN_FOR_STOP: ReadonlySet<string> = new Set(['stop', 'stops', 'stopped', 'stock', 'spot'])
+
 /**
  * Second stage of wake and stop words. The first stage (the streaming recogniser of `SPOT_PHRASES`) hears every
  * wake word and much else; here the same audio is decoded again, whole, by recognisers that were built to disagree:
@@ -42,21 +47,24 @@ export class WakeCheck {
   #strict: Recogniser
   #decoys: Recogniser
   #stop: Recogniser
+  /** Every word of the commands, in any order. */
+  #words: Recogniser
   #open: () => Promise<Recogniser>
   #tuning: WakeTuning
 
-  private constructor(recognisers: { strict: Recogniser; decoys: Recogniser; stop: Recogniser }, open: () => Promise<Recogniser>, tuning: WakeTuning) {
+  private constructor(recognisers: { strict: Recogniser; decoys: Recogniser; stop: Recogniser; words: Recogniser }, open: () => Promise<Recogniser>, tuning: WakeTuning) {
     this.#strict = recognisers.strict
     this.#decoys = recognisers.decoys
     this.#stop = recognisers.stop
+    this.#words = recognisers.words
     this.#open = open
     this.#tuning = tuning
   }
 
   /** `open` gives a recogniser of the open vocabulary that is free for the length of one check. */
-  static async load(engine: SpeechEngine, open: () => Promise<Recogniser>, tuning: WakeTuning): Promise<WakeCheck> {
+  static async load(engine: SpeechEngine, open: () => Promise<Recogniser>, tuning: WakeTuning, words: readonly string[]): Promise<WakeCheck> {
     const of = (phrases: readonly string[]) => engine.open({ kind: 'phrases', phrases: phrasesFor(engine, phrases) })
-    return new WakeCheck({ strict: await of([WAKE_WORD]), decoys: await of(WAKE_DECOYS), stop: await of(STOP_DECOYS) }, open, tuning)
+    return new WakeCheck({ strict: await of([WAKE_WORD]), decoys: await of(WAKE_DECOYS), stop: await of(STOP_DECOYS), words: await engine.open({ kind: 'phrases', phrases: phrasesFor(engine, [...new Set([...words, ...STOP_DECOYS, ...TAKEN_FOR_STOP, ...WAKE_DECOYS])]), readings: STOP_READINGS }) }, open, tuning)
   }
 
   /** Does this utterance open with the wake word? `onsetS`: where voice activity began in `audio`. Cheapest test first. */
@@ -89,7 +97,16 @@ export class WakeCheck {
     return { confidence: found.confidence, startS: found.startS, endS: found.endS }
   }
 
-  close(): void { for (const recogniser of [this.#strict, this.#decoys, this.#stop]) recogniser.close() }
+  /**
+   * May "stop" have been said in this audio? Of the words of all commands, "stop" or what it is taken for must be in a
+   * reading. Asked where something else has heard the word already, and where the sound does not clip.
+   */
+  async mayBeStop(audio: Int16Array): Promise<boolean> {
+    const { words, others = [] } = await decode(this.#words, audio)
+    return [words, ...others].some((reading) => reading.some(({ word }) => TAKEN_FOR_STOP.has(word)))
+  }
+
+  close(): void { for (const recogniser of [this.#strict, this.#decoys, this.#stop, this.#words]) recogniser.close() }
 }
 
 /** Kaldi decodes in blocks of its own: larger pieces only save calls. */

@@ -1,38 +1,15 @@
 import { open, type FileHandle } from 'node:fs/promises'
-import { MtorError } from '../contracts/errors.ts'
+import { invalid, readHeader, TAG_PCM, type Source, type WavFormat } from './wav-header.ts'
 
-/** What a WAV file says about its samples. `frames` counts samples per channel. */
-export interface WavFormat {
-  sampleRateHz: number
-  channels: number
-  /** Bits of one stored sample, padding included. */
-  containerBits: 8 | 16 | 24 | 32 | 64
-  float: boolean
-  frames: number
-  durationS: number
-}
-
-export const WAV_LIMITS = { minRateHz: 4_000, maxRateHz: 192_000, maxChannels: 8, maxChunks: 1_000 } as const
-
-const TAG_PCM = 1
-const TAG_FLOAT = 3
-const TAG_EXTENSIBLE = 0xfffe
-/** Tail of every KSDATAFORMAT_SUBTYPE GUID; its first two bytes are the format tag. @see mmreg.h, WAVEFORMATEXTENSIBLE */
-const SUBTYPE_TAIL = Buffer.from('000000001000800000aa00389b71', 'hex')
-/** Writers that stream cannot know the length: they leave 0, 0xffffffff, or (espeak-ng, sox) something just under 0x80000000. */
-const STREAMED_SIZE_FROM = 0x7fff_0000
-
-/** Random access to bytes: a file or a buffer. */
-interface Source { size: number; read(position: number, length: number): Promise<Buffer>; close(): Promise<void> }
-
-const invalid = (name: string, message: string, cause?: unknown) => new MtorError('AUDIO_INVALID', `${name}: ${message}`, { cause })
+export { WAV_LIMITS, type WavFormat } from './wav-header.ts'
 
 /**
  * Reads PCM (8, 16, 24, 32 bit) and float (32, 64 bit) WAV, plain or WAVE_FORMAT_EXTENSIBLE, 1 to 8 channels,
- * 4 to 192 kHz, as 16-bit samples, a block at a time. Unknown chunks are skipped; a data size that the file
- * cannot hold, or that a streaming writer left open, means "to the end of the file". RF64 is read the same way.
- * Every fault is an MtorError AUDIO_INVALID.
+ * 4 to 192 kHz, as 16-bit samples, a block at a time. Unknown chunks are skipped. A data size that a streaming writer
+ * left open means "to the end of the file". RF64 and BW64 are read by the sizes in their ds64 chunk.
+ * Every fault is an MtorError AUDIO_INVALID: a header that contradicts itself and a file that is cut short, too.
  * @see Multimedia Programming Interface and Data Specifications 1.0 (RIFF WAVE); EBU Tech 3306 (RF64)
+ * @see ITU-R BS.2088 (BW64)
  */
 export class WavReader {
   readonly name: string
@@ -50,7 +27,11 @@ export class WavReader {
   /** Opens a file; close it when done. */
   static async open(path: string): Promise<WavReader> {
     let file: FileHandle
-    try { file = await open(path, 'r') } catch (error) { throw invalid(path, `cannot be opened (${(error as NodeJS.ErrnoException).code ?? error})`, error) }
+    try {
+      file = await open(path, 'r')
+    } catch (error) {
+      throw invalid(path, `cannot be opened (${(error as NodeJS.ErrnoException).code ?? error})`, { cause: error })
+    }
     try {
       const stat = await file.stat()
       if (!stat.isFile()) throw invalid(path, 'expected a regular file')
@@ -64,7 +45,11 @@ export class WavReader {
   /** Reads a WAV that is in memory, such as the output of a speech synthesiser. */
   static fromBuffer(bytes: Uint8Array, name = 'audio'): Promise<WavReader> {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    return WavReader.#from(name, { size: buffer.length, read: async (position, length) => buffer.subarray(position, position + length), close: async () => {} })
+    return WavReader.#from(name, {
+      size: buffer.length,
+      read: async (position, length) => buffer.subarray(position, position + length),
+      close: async () => {},
+    })
   }
 
   static async #from(name: string, source: Source): Promise<WavReader> {
@@ -89,7 +74,10 @@ export class WavReader {
   async all(): Promise<Int16Array> {
     const samples = new Int16Array(this.format.frames * this.format.channels)
     let at = 0
-    for await (const block of this.blocks()) { samples.set(block, at); at += block.length }
+    for await (const block of this.blocks()) {
+      samples.set(block, at)
+      at += block.length
+    }
     return samples
   }
 
@@ -109,60 +97,17 @@ function fileSource(name: string, file: FileHandle, size: number): Source {
           if (bytesRead === 0) break
           filled += bytesRead
         }
-      } catch (error) { throw invalid(name, 'cannot be read', error) }
+      } catch (error) {
+        throw invalid(name, 'cannot be read', { cause: error })
+      }
       return buffer.subarray(0, filled)
     },
-    async close() { if (open) { open = false; await file.close() } },
+    async close() {
+      if (!open) return
+      open = false
+      await file.close()
+    },
   }
-}
-
-async function readHeader(name: string, source: Source): Promise<{ format: WavFormat; dataAt: number }> {
-  const riff = await source.read(0, 12)
-  const id = riff.toString('latin1', 0, 4)
-  if (riff.length < 12 || (id !== 'RIFF' && id !== 'RF64') || riff.toString('latin1', 8, 12) !== 'WAVE') throw invalid(name, `expected a RIFF WAVE file${id === 'RIFX' ? ', got the big-endian RIFX form' : ''}`)
-  let fmt: ReturnType<typeof readFmt> | undefined
-  let at = 12
-  for (let chunk = 0; chunk < WAV_LIMITS.maxChunks; chunk++) {
-    const header = await source.read(at, 8)
-    if (header.length < 8) throw invalid(name, fmt ? 'has no data chunk' : 'has no fmt chunk')
-    const kind = header.toString('latin1', 0, 4)
-    const size = header.readUInt32LE(4)
-    const bodyAt = at + 8
-    if (kind === 'fmt ') fmt = readFmt(name, await source.read(bodyAt, Math.min(size, 40)))
-    if (kind === 'data') {
-      if (!fmt) throw invalid(name, 'the data chunk comes before the fmt chunk')
-      const left = source.size - bodyAt
-      const bytes = size === 0 || size >= STREAMED_SIZE_FROM || size > left ? left : size
-      const frames = Math.floor(bytes / (fmt.channels * (fmt.containerBits / 8)))
-      if (frames === 0) throw invalid(name, 'holds no samples')
-      return { format: { ...fmt, frames, durationS: frames / fmt.sampleRateHz }, dataAt: bodyAt }
-    }
-    // Chunks are padded to an even length.
-    at = bodyAt + size + (size & 1)
-  }
-  throw invalid(name, `has more than ${WAV_LIMITS.maxChunks} chunks before its data`)
-}
-
-function readFmt(name: string, body: Buffer) {
-  if (body.length < 16) throw invalid(name, 'the fmt chunk is too short')
-  let tag = body.readUInt16LE(0)
-  const channels = body.readUInt16LE(2)
-  const sampleRateHz = body.readUInt32LE(4)
-  const blockAlign = body.readUInt16LE(12)
-  const bits = body.readUInt16LE(14)
-  if (tag === TAG_EXTENSIBLE) {
-    if (body.length < 40 || !body.subarray(26, 40).equals(SUBTYPE_TAIL)) throw invalid(name, 'unknown extensible sub-format')
-    tag = body.readUInt16LE(24)
-  }
-  if (tag !== TAG_PCM && tag !== TAG_FLOAT) throw invalid(name, `expected PCM (1) or float (3), got format ${tag}`)
-  if (channels < 1 || channels > WAV_LIMITS.maxChannels) throw invalid(name, `expected 1 to ${WAV_LIMITS.maxChannels} channels, got ${channels}`)
-  if (sampleRateHz < WAV_LIMITS.minRateHz || sampleRateHz > WAV_LIMITS.maxRateHz) throw invalid(name, `expected ${WAV_LIMITS.minRateHz} to ${WAV_LIMITS.maxRateHz} Hz, got ${sampleRateHz}`)
-  // The block size tells the container: 20 or 24 bits may lie left-justified in a wider one.
-  const containerBits = (blockAlign / channels) * 8
-  const float = tag === TAG_FLOAT
-  const known = float ? [32, 64] : [8, 16, 24, 32]
-  if (!known.includes(containerBits) || bits < 1 || bits > containerBits || (float && bits !== containerBits)) throw invalid(name, `${float ? 'float' : 'PCM'} with ${bits} bits in blocks of ${blockAlign} bytes for ${channels} channels is not supported`)
-  return { sampleRateHz, channels, containerBits: containerBits as WavFormat['containerBits'], float }
 }
 
 function decode(bytes: Buffer, format: WavFormat): Int16Array {

@@ -29,13 +29,26 @@ export class FiringRule {
   reset(): void { this.#last = 0; this.#quiet = 0 }
 }
 
-/** The last second of a stream as windows of features, one each 100 ms. */
+/** Of no sound at all. */
+const SILENT_BAND = Math.log(1e-10)
+
+/** The last second of a stream as windows of features, one each `stepFrames` × 10 ms. */
 export class FeatureStream {
+  readonly #stepFrames: number
+  readonly #afterSilence: boolean
   #rest = new Float32Array(FRAME_SAMPLES)
   #filled = 0
   #bands = new Float32Array(WINDOW_FRAMES * BANDS)
   #frames = 0
-  #toNext = STEP_FRAMES
+  #toNext: number
+
+  /** `afterSilence`: what was before the first sample is taken for silence, so that windows come at once; else only after a second. */
+  constructor({ stepFrames = STEP_FRAMES, afterSilence = false }: { stepFrames?: number; afterSilence?: boolean } = {}) {
+    this.#stepFrames = stepFrames
+    this.#afterSilence = afterSilence
+    this.#toNext = stepFrames
+    this.reset()
+  }
 
   /** Takes samples; calls `onWindow` with each window that is complete, [98 × 40]. It is a new array each time. */
   push(samples: Int16Array, onWindow: (features: Float32Array) => void): void {
@@ -48,7 +61,7 @@ export class FeatureStream {
       this.#filled -= HOP_SAMPLES
       this.#frames++
       if (--this.#toNext > 0) continue
-      this.#toNext = STEP_FRAMES
+      this.#toNext = this.#stepFrames
       if (this.#frames < WINDOW_FRAMES) continue
       const features = new Float32Array(WINDOW_FRAMES * BANDS)
       normaliseWindow(this.#bands, 0, features)
@@ -56,5 +69,10 @@ export class FeatureStream {
     }
   }
 
-  reset(): void { this.#filled = 0; this.#frames = 0; this.#toNext = STEP_FRAMES }
+  reset(): void {
+    this.#filled = 0
+    this.#frames = this.#afterSilence ? WINDOW_FRAMES : 0
+    this.#toNext = this.#stepFrames
+    if (this.#afterSilence) this.#bands.fill(SILENT_BAND)
+  }
 }

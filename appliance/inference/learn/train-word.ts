@@ -24,7 +24,7 @@ const PATIENCE = 12
 /** How much of the running mean of the weights is kept at each batch; the mean is what is validated and kept. */
 const MEAN_KEPT = 0.985
 
-export interface TrainOptions { epochs: number; batches: number; seed: number; onEpoch(epoch: { epoch: number; loss: number; validationLoss: number }): void; signal?: AbortSignal }
+export interface TrainOptions { epochs: number; batches: number; seed: number; onEpoch(epoch: { epoch: number; loss: number; validationLoss: number }): void; /** Which epoch is kept: the one that misses least at thresholds that let few pass (left out), or that of the least loss, for a word that is to be heard at a low threshold. */ keeps?: 'least loss'; signal?: AbortSignal }
 export interface Trained { weights: KeywordWeights; epochs: number; bestEpoch: number; loss: number; validationLoss: number }
 
 interface Spot { clip: Clip; start: number }
@@ -60,7 +60,7 @@ export async function trainWord(tf: Tf, sets: { train: Examples; validate: Examp
       const scores = await scoreSpots(tf, mean, checks.spots)
       const validationLoss = balancedLoss(checks.labels, scores)
       options.onEpoch({ epoch, loss, validationLoss })
-      const cost = missedAmongFew(checks.labels, scores) + LOSS_COUNTS * validationLoss
+      const cost = options.keeps === 'least loss' ? validationLoss : missedAmongFew(checks.labels, scores) + LOSS_COUNTS * validationLoss
       if (cost < bestCost) { bestCost = cost; best = { weights: mean.weights(), epochs: epoch, bestEpoch: epoch, loss, validationLoss } }
       if (!best) throw new MtorError('LEARN_FAILED', `training came to nothing: its loss is ${loss} after ${epoch} epochs`)
       best.epochs = epoch

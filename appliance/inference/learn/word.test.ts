@@ -70,7 +70,7 @@ test.serial('a few examples make a model in the store; a real worker and the ear
   const understander = await Understander.load()
   const messages: FromSpeech[] = []
   const pipeline = await SpeechPipeline.load({
-    engine: 'auto', grammar: understander.speechGrammar(), completeness: (text) => understander.completeness(text), endSilenceMs: 240, maxSilenceMs: 900, answerWindowMs: 8_000,
+    engine: 'auto', grammar: understander.speechGrammar(), completeness: (text) => understander.completeness(text), meaning: (text) => understander.meaning(text), endSilenceMs: 240, maxSilenceMs: 900, answerWindowMs: 8_000,
     modelsDir: join(folder, 'models'), learnedWords: [{ word: 'marigold', does: 'wake' }], emit: (message) => { messages.push(message) },
   })
   const command = concatenate([word, silence(0.4), await synthesise('drive forward two metres', 'flite:slt'), silence(0.6)])

@@ -58,7 +58,7 @@ for (const channels of [1, 2, 6, 8]) {
   })
 }
 
-for (const [rate, channels] of [[8_000, 1], [44_100, 2], [48_000, 6], [48_000, 8]] as const) {
+for (const [rate, channels] of [[6_000, 1], [8_000, 1], [11_025, 1], [12_000, 3], [22_050, 2], [44_100, 2], [48_000, 6], [48_000, 8]] as const) {
   test.serial(`${rate} Hz, ${channels} channel(s): the sound comes out at 16 kHz`, async (t) => {
     // The same band-limited sound at both rates: tones below 3 kHz.
     const wave = (hz: number) => Int16Array.from({ length: hz / 2 }, (_, i) => Math.round([310, 1_130, 2_770].reduce((sum, f) => sum + 4_000 * Math.sin((2 * Math.PI * f * i) / hz), 0)))

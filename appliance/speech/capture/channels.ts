@@ -14,7 +14,7 @@ const MIN_CORRELATION = 0.3
 const LEVEL_S = 0.3
 
 /**
- * Averages the channels that are alive, about as strong as the strongest, and in phase with it; the others are left out
+ * Averages the channels that are alive, about as strong as the strongest, and in phase with it. The others are left out
  * (dead microphones, loopback channels). Weights move along a ramp within a block, so that no step is heard.
  */
 export class ChannelMix implements ChannelReducer {
@@ -38,7 +38,10 @@ export class ChannelMix implements ChannelReducer {
   /** Present share of each channel; they add up to 1, or are all 0 while every channel is dead. */
   get weights(): number[] { return this.#weights ? [...this.#weights] : [] }
   /** Channels that carry no sound. */
-  get dead(): number[] { return this.#seen === 0 ? [] : [...this.#power.keys()].filter((c) => this.#power[c]! < DEAD_VARIANCE) }
+  get dead(): number[] {
+    if (this.#seen === 0) return []
+    return [...this.#power.keys()].filter((channel) => this.#power[channel]! < DEAD_VARIANCE)
+  }
 
   reduce(interleaved: Int16Array): Int16Array {
     const channels = this.#channels
@@ -46,7 +49,8 @@ export class ChannelMix implements ChannelReducer {
     const frames = Math.floor(interleaved.length / channels)
     this.#measure(interleaved, frames)
     const target = this.#target()
-    const from = this.#weights ?? target
+    // Out of silence there is nothing to ramp from: a ramp would soften the first consonant.
+    const from = this.#weights?.some((weight) => weight > 0) ? this.#weights : target
     const mono = new Int16Array(frames)
     const level = new Float64Array(from)
     const step = target.map((value, c) => (value - from[c]!) / Math.max(1, frames))
@@ -85,7 +89,9 @@ export class ChannelMix implements ChannelReducer {
       this.#strongest = strongest
       for (let c = 0; c < channels; c++) {
         let cross = 0
-        for (let at = 0; at < frames * channels; at += channels) cross += interleaved[at + c]! * interleaved[at + strongest]!
+        for (let at = 0; at < frames * channels; at += channels) {
+          cross += interleaved[at + c]! * interleaved[at + strongest]!
+        }
         this.#cross[c] = cross / frames
       }
     }
@@ -98,8 +104,11 @@ export class ChannelMix implements ChannelReducer {
     let taken = 0
     for (let c = 0; c < weights.length; c++) {
       const power = this.#power[c]!
-      const correlation = (this.#cross[c]! - this.#mean[c]! * this.#mean[this.#strongest]!) / Math.sqrt(power * best || 1)
-      if (power >= best * NEAR_STRONGEST && power >= DEAD_VARIANCE && (c === this.#strongest || correlation > MIN_CORRELATION)) { weights[c] = 1; taken++ }
+      const covariance = this.#cross[c]! - this.#mean[c]! * this.#mean[this.#strongest]!
+      const isInPhase = c === this.#strongest || covariance / Math.sqrt(power * best || 1) > MIN_CORRELATION
+      if (power < best * NEAR_STRONGEST || power < DEAD_VARIANCE || !isInPhase) continue
+      weights[c] = 1
+      taken++
     }
     return weights.map((weight) => weight / taken)
   }

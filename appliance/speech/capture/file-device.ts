@@ -45,8 +45,11 @@ export async function playThroughAlsa(file: string, options: {
     await mkdir(options.runDir, { recursive: true })
     folder = await mkdtemp(join(options.runDir, 'alsa-'))
     const fifo = join(folder, 'samples')
-    if (await output('mkfifo', ['-m', '600', fifo]) === undefined) throw new MtorError('AUDIO_DEVICE', `cannot make a FIFO in ${folder}`)
-    await writeFile(join(folder, CONFIG_FILE), `pcm.${PCM_NAME} { type file slave.pcm null file /dev/null infile samples format raw }\n`)
+    if (await output('mkfifo', ['-m', '600', fifo]) === undefined) {
+      throw new MtorError('AUDIO_DEVICE', `cannot make a FIFO in ${folder}`)
+    }
+    const alsaDevice = `pcm.${PCM_NAME} { type file slave.pcm null file /dev/null infile samples format raw }\n`
+    await writeFile(join(folder, CONFIG_FILE), alsaDevice)
 
     let periodFrames = Math.round((FRAME_SAMPLES * sampleRateHz) / SAMPLE_RATE_HZ)
     while (periodFrames * channels * 2 > PIPE_BUF) periodFrames = Math.ceil(periodFrames / 2)
@@ -54,8 +57,19 @@ export async function playThroughAlsa(file: string, options: {
     const { promise: ended, resolve, reject } = Promise.withResolvers<void>()
     const framer = new Framer({ channels, rateHz: sampleRateHz, frames: total, onFrame: options.onFrame })
     const abort = () => reject(new MtorError('CANCELLED', `listening to ${file} was cancelled`))
-    const feed = feeder = new Feeder({ fifo, blocks: reader.blocks(periodFrames * PERIODS_PER_READ), periodFrames, channels, rateHz: sampleRateHz, clock, onError: (error) => reject(toMtorError(error, 'AUDIO_INVALID')) })
-    const timer = clock.setTimeout(() => reject(new MtorError('AUDIO_DEVICE', `arecord did not deliver ${file} in time`)), (total / sampleRateHz) * 1000 + GRACE_MS)
+    const feed = feeder = new Feeder({
+      fifo,
+      blocks: reader.blocks(periodFrames * PERIODS_PER_READ),
+      periodFrames,
+      channels,
+      rateHz: sampleRateHz,
+      clock,
+      onError: (error) => reject(toMtorError(error, 'AUDIO_INVALID')),
+    })
+    const deadlineMs = (total / sampleRateHz) * 1000 + GRACE_MS
+    const within = `within ${Math.round(deadlineMs)} ms`
+    const late = () => reject(new MtorError('AUDIO_DEVICE', `arecord did not deliver ${file} ${within}`))
+    const timer = clock.setTimeout(late, deadlineMs)
     const started = recorder = record({
       device: PCM_NAME,
       channels,
@@ -65,8 +79,13 @@ export async function playThroughAlsa(file: string, options: {
       cwd: folder,
       env: { ALSA_CONFIG_PATH: `${process.env['ALSA_CONFIG_PATH'] ?? '/usr/share/alsa/alsa.conf'}:${CONFIG_FILE}` },
       onSetup: (setup) => {
-        if (setup.rateHz !== sampleRateHz || setup.channels !== channels) reject(new MtorError('AUDIO_DEVICE', `the ALSA file device gave ${setup.rateHz} Hz and ${setup.channels} channels, expected ${sampleRateHz} and ${channels}`))
-        else feed.start()
+        if (setup.rateHz === sampleRateHz && setup.channels === channels) {
+          feed.start()
+          return
+        }
+        const got = `${setup.rateHz} Hz and ${setup.channels} channels`
+        const expected = `${sampleRateHz} and ${channels}`
+        reject(new MtorError('AUDIO_DEVICE', `the ALSA file device gave ${got}, expected ${expected}`))
       },
       onData: (bytes) => {
         framer.push(bytes, clock.monoMs())
@@ -76,7 +95,12 @@ export async function playThroughAlsa(file: string, options: {
     })
     signal?.addEventListener('abort', abort, { once: true })
     if (signal?.aborted) abort()
-    try { await ended } finally { clock.clearTimeout(timer); signal?.removeEventListener('abort', abort) }
+    try {
+      await ended
+    } finally {
+      clock.clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+    }
     framer.flush(clock.monoMs())
     return { audioS: durationS, recorderPid: started.pid }
   } finally {
@@ -87,7 +111,15 @@ export async function playThroughAlsa(file: string, options: {
   }
 }
 
-interface FeederOptions { fifo: string; blocks: AsyncGenerator<Int16Array>; periodFrames: number; channels: number; rateHz: number; clock: Clock; onError(error: unknown): void }
+interface FeederOptions {
+  fifo: string
+  blocks: AsyncGenerator<Int16Array>
+  periodFrames: number
+  channels: number
+  rateHz: number
+  clock: Clock
+  onError(error: unknown): void
+}
 
 /** Writes periods into the FIFO when they are due. */
 class Feeder {
@@ -149,7 +181,10 @@ class Feeder {
 
   /** False where the FIFO is full: arecord is behind. */
   #write(bytes: Buffer): boolean {
-    try { writeSync(this.#fd, bytes); return true } catch (error) {
+    try {
+      writeSync(this.#fd, bytes)
+      return true
+    } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return false
       throw error
     }

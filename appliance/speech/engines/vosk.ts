@@ -172,5 +172,5 @@ function toTranscript(json: string, beforeS: number): Transcript {
   const has = (list: readonly VoskWord[] | undefined, word: VoskWord) => list?.some((w) => w.word === word.word && w.start < word.end && word.start < w.end) ?? false
   const posterior = (word: VoskWord) => alternatives.reduce((sum, { result: list }, index) => has(list, word) ? sum + weights[index]! : sum, 0) / total
   const [words = [], ...others] = alternatives.map(({ result: list = [] }) => list.map((w) => toWord(w, posterior(w))))
-  return { words, others }
+  return { words, others, logLikelihood: best }
 }

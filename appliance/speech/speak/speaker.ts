@@ -17,6 +17,8 @@ export interface SpeakerOptions {
   better?: (text: string, signal: AbortSignal) => Promise<Buffer | undefined>
   /** 'started' when the first sound begins, then one of the others. A request cut off in the queue only stops. */
   onState(requestId: number, state: SpeakingState, message?: string): void
+  /** Before each sound of speech: what will be heard. */
+  onSound?: (wav: Buffer) => Promise<void>
   /** True from the first sound of a request to its last: the ears must know. */
   onSpeaking(speaking: boolean): void
   onError(error: MtorError): void
@@ -93,7 +95,7 @@ export class Speaker {
   }
 
   async #say({ requestId, text, wav: given }: Request) {
-    const { engine, voice, sink, mute, better, onState, onSpeaking } = this.#o
+    const { engine, voice, sink, mute, better, onState, onSound, onSpeaking } = this.#o
     const cut = this.#cut = new AbortController()
     const { signal } = cut
     let started = false
@@ -115,6 +117,7 @@ export class Speaker {
       let next = pieces[0] === undefined ? undefined : make(pieces[0])
       for (const [i, piece] of pieces.entries()) {
         const wav = await next!
+        await onSound?.(wav)
         // The next sentence is synthesised while this one sounds.
         next = pieces[i + 1] === undefined ? undefined : make(pieces[i + 1]!)
         if (!started) {
