@@ -1,12 +1,9 @@
 import { existsSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MtorError } from '../appliance/contracts/errors.ts'
 import type { FromSpeech } from '../appliance/speech/messages.ts'
-import { SpeechPipeline } from '../appliance/speech/pipeline.ts'
-import { concatenate, readMono, silence, synthesise, type TestVoice } from '../appliance/speech/sounds.ts'
-import { WavReader } from '../appliance/speech/wav.ts'
-import { Understander } from '../appliance/understand/index.ts'
+import type { TestVoice } from '../appliance/speech/sounds.ts'
+import { PipelineEars, said, sample, wavFiles, type Sound } from './ears/pipeline-ears.ts'
 import type { Measure, MeasureContext, Row } from './harness.ts'
 
 const VOICES: TestVoice[] = ['flite:rms', 'flite:slt', 'flite:awb', 'espeak-ng:en-us+f1', 'espeak-ng:en-us+m7', 'espeak-ng:en-gb+m7', 'espeak-ng:en-us+f2', 'espeak-ng:en-us+m3']
@@ -14,75 +11,11 @@ const NEAR_MISSES = ['commuter', 'compute', 'computers', 'pewter', 'competitor',
 /** Prompts of a telephone exchange, one human speaker: Debian's asterisk-core-sounds-en-wav. */
 const PROMPTS = '/usr/share/asterisk/sounds/en_US_f_Allison'
 const RATE_HZ = 16_000
-const PAUSE_S = 0.5
 const QUICK = { files: 50, negativeS: 240 }
-
-interface Sound { name: string; load(): Promise<Int16Array> }
-
-/** The ears alone, on audio time, with what they did. */
-class Ears {
-  #pipeline: SpeechPipeline
-  #messages: FromSpeech[]
-  #atMs = 0
-  audioS = 0
-  cpuS = 0
-
-  private constructor(pipeline: SpeechPipeline, messages: FromSpeech[]) {
-    this.#pipeline = pipeline
-    this.#messages = messages
-  }
-
-  static async open(engine: string | undefined): Promise<Ears> {
-    if (engine !== undefined && engine !== 'vosk' && engine !== 'pocketsphinx') throw new MtorError('USAGE', `--engine: expected vosk or pocketsphinx, got ${engine}`)
-    const understander = await Understander.load()
-    const messages: FromSpeech[] = []
-    const pipeline = await SpeechPipeline.load({
-      engine: engine ?? 'auto', grammar: understander.speechGrammar(), completeness: (text) => understander.completeness(text),
-      endSilenceMs: 240, maxSilenceMs: 900, answerWindowMs: 8_000, emit: (message) => { messages.push(message) },
-    })
-    return new Ears(pipeline, messages)
-  }
-
-  get engine() { return this.#pipeline.engine }
-
-  /** What is said to a box that has heard nothing before. */
-  async hear(samples: Int16Array): Promise<FromSpeech[]> {
-    this.#pipeline.reset()
-    this.#messages.length = 0
-    const before = process.cpuUsage()
-    const audio = concatenate([silence(PAUSE_S), samples, silence(PAUSE_S)])
-    for (let i = 0; i < audio.length; i += 512) {
-      const frame = audio.subarray(i, i + 512)
-      this.#atMs += frame.length / (RATE_HZ / 1000)
-      await this.#pipeline.push(frame, this.#atMs)
-    }
-    await this.#pipeline.flush()
-    this.#atMs += 2_000
-    const { user, system } = process.cpuUsage(before)
-    this.cpuS += (user + system) / 1e6
-    this.audioS += audio.length / RATE_HZ
-    return this.#messages.slice()
-  }
-
-  close() { this.#pipeline.close() }
-}
 
 const woke = (messages: readonly FromSpeech[]) => messages.some(({ kind }) => kind === 'wake')
 
-async function wavFiles(folder: string): Promise<Sound[]> {
-  const entries = await readdir(folder, { recursive: true }).catch(() => { throw new MtorError('NOT_FOUND', `${folder} is no folder that can be read`) })
-  return entries.filter((name) => /\.wav$/i.test(name)).sort().map((name) => ({ name, load: async () => readMono(await WavReader.open(join(folder, name))) }))
-}
-
-const said = (text: string, voice: TestVoice): Sound => ({ name: `${voice} “${text}”`, load: () => synthesise(text, voice) })
-
-function sample<T>(context: MeasureContext, list: readonly T[], limit: number): T[] {
-  if (!context.quick || list.length <= limit) return [...list]
-  const rest = [...list]
-  return Array.from({ length: limit }, () => rest.splice(Math.floor(context.random() * rest.length), 1)[0]!)
-}
-
-async function recall(context: MeasureContext, ears: Ears, sounds: readonly Sound[], what: string, isGoal: boolean): Promise<Row[]> {
+async function recall(context: MeasureContext, ears: PipelineEars, sounds: readonly Sound[], what: string, isGoal: boolean): Promise<Row[]> {
   let heard = 0
   for (const [index, sound] of sounds.entries()) {
     context.signal.throwIfAborted()
@@ -97,7 +30,7 @@ async function recall(context: MeasureContext, ears: Ears, sounds: readonly Soun
   ]
 }
 
-async function falseAccepts(context: MeasureContext, ears: Ears, sounds: readonly Sound[], what: string, isGoal: boolean): Promise<Row[]> {
+async function falseAccepts(context: MeasureContext, ears: PipelineEars, sounds: readonly Sound[], what: string, isGoal: boolean): Promise<Row[]> {
   let wakes = 0, stops = 0
   const limitS = context.quick ? QUICK.negativeS : Infinity
   const beforeS = ears.audioS, beforeCpuS = ears.cpuS
@@ -120,7 +53,7 @@ async function falseAccepts(context: MeasureContext, ears: Ears, sounds: readonl
 }
 
 /** A quiet room: noise at about −60 dBFS. */
-async function quiet(context: MeasureContext, ears: Ears): Promise<Row> {
+async function quiet(context: MeasureContext, ears: PipelineEars): Promise<Row> {
   const before = { cpuS: ears.cpuS, audioS: ears.audioS }
   await ears.hear(Int16Array.from({ length: 60 * RATE_HZ }, () => (context.random() - 0.5) * 100))
   const cores = Math.round(1e4 * (ears.cpuS - before.cpuS) / (ears.audioS - before.audioS)) / 1e4
@@ -137,7 +70,7 @@ const wake: Measure = {
   ],
   async run(context) {
     const { human, negative, engine } = context.flags
-    const ears = await Ears.open(engine)
+    const ears = await PipelineEars.open(engine)
     context.progress(`engine: ${ears.engine}`)
     try {
       const rows: Row[] = [{ metric: 'engine', value: ears.engine, unit: '' }, await quiet(context, ears)]
