@@ -202,7 +202,8 @@ async function main(config: Config): Promise<void> {
   const dialogue: Dialogue = new Dialogue({ understander, clock, answerTimeoutMs: config.understand.answerTimeoutMs, isHazardous, proposals: config.understand.proposals, readBack: config.understand.readBack, asking })
   parts.add('dialogue', () => dialogue.stop())
   // Wherever a stop comes from: what was asked before it is not answered after it.
-  stop.afterwards(() => { dialogue.stop(); asking.stopped() })
+  stop.afterwards(() => dialogue.stop())
+  stop.afterwards(() => asking.stopped())
   conversation = new Conversation({ dialogue, service, hub, clock, voice: () => host, answerWindowMs: config.speech.answerWindowMs, asking, speaks, ...(minds.ears ? { betterEars: (message) => minds.ears!.hear(message) } : {}) })
   hub.onSystem((event) => { if (event.say && event.severity !== 'debug') conversation?.announce(event.say) })
   await part('skills', () => Promise.all(skills.map((skill) => skill.start?.())), () => Promise.all(skills.map((skill) => skill.stop?.())))

@@ -410,6 +410,7 @@ export class SpeechPipeline {
     u.is = 'command'
     u.wakeMs = this.#nowMs
     u.wakeEnd = u.from + found.endS * SAMPLE_RATE_HZ
+    u.wakeStart = u.from + found.startS * SAMPLE_RATE_HZ
     const level = levelDb(this.#ring.slice(u.from + Math.round(found.startS * SAMPLE_RATE_HZ), u.wakeEnd))
     this.#o.emit({ kind: 'wake', confidence: found.confidence, levelDb: level, atMs: u.wakeMs, endMs: this.#msAt(u.wakeEnd) })
     await this.#redecode(u)
@@ -554,7 +555,8 @@ export class SpeechPipeline {
     const others = readings.map(textOf).map((other) => ({ text: other, meaning: this.#o.meaning(other) }))
     const samples = this.#ring.slice(u.from)
     const within = { startS: (Math.max(u.onset, u.wakeEnd ?? 0) - u.from) / SAMPLE_RATE_HZ, endS: (u.speechEnd - u.from) / SAMPLE_RATE_HZ }
-    const doubt = doubtOf({ text, words, meaning, readings: others, meaningOf: (other) => this.#o.meaning(other) }, await this.#openEars.words(u.from), { samples, from: u.from, activity: this.#activity, within })
+    const before = u.wakeStart === undefined ? undefined : { startS: 0, endS: (u.wakeStart - u.from) / SAMPLE_RATE_HZ }
+    const doubt = doubtOf({ text, words, meaning, readings: others, meaningOf: (other) => this.#o.meaning(other) }, await this.#openEars.words(u.from), { samples, from: u.from, activity: this.#activity, within, ...before ? { before } : {} })
     if (doubt || !meaning?.isConsequential) return doubt
     return await this.#numbers.isClear(text, samples, this.#command.grammar) ? undefined : { reason: 'number' }
   }

@@ -71,6 +71,8 @@ export interface SoundOfUtterance {
   activity: ActivityTrack
   /** From the end of the wake word, or the first speech, to the end of speech. */
   within: Stretch
+  /** What was before the wake word. */
+  before?: Stretch
 }
 
 /**
@@ -78,14 +80,18 @@ export interface SoundOfUtterance {
  * ("the"), or others. Of 132 plain commands in ten synthetic voices 11 were doubted, each with a word missing; of 59 that
  * were taken back none passed. Half as long again let two pass.
  */
-const DOUBTED_S = { nothing: 0.12, fillers: 0.22, words: 0.09 }
+const DOUBTED_S = { nothing: 0.12, fillers: 0.22, words: 0.05 }
+/** Speech before the wake word is doubted from here on: its own beginning is not known to less. */
+const BEFORE_WAKE_S = 0.15
+/** The open vocabulary is sure of a word from here on. */
+const SURE = 0.7
 /** Politeness is not longer. */
 const MOST_POLITE = 5
 /** An open-vocabulary word counts as heard from here on. */
 const HEARD = 0.5
 /** … and as one that the grammar has not, where its words cover less than this part of it. */
 const COVERED = 0.5
-const FILLERS: ReadonlySet<string> = new Set(['the', 'a', 'an', 'to', 'and', 'of', 'uh', 'um', 'please', 'just'])
+const FILLERS: ReadonlySet<string> = new Set(['the', 'a', 'an', 'uh', 'um', 'please', 'just'])
 
 const overlapS = (one: Stretch, other: Stretch): number => Math.max(0, Math.min(one.endS, other.endS) - Math.max(one.startS, other.startS))
 
@@ -112,12 +118,48 @@ export function doubtOf(first: FirstReading, open: readonly Word[], sound: Sound
     const doubtedS = there.length === 0 ? DOUBTED_S.nothing : isFilled ? DOUBTED_S.fillers : DOUBTED_S.words
     if (gap.endS - gap.startS >= doubtedS) return { reason: there.length > 0 && !isFilled ? 'words' : 'sound', ...withHeard }
   }
+  if (hasMore(first.text, later) || (!first.meaning && isOther(first.text, later))) return { reason: 'words', ...withHeard }
+  if (sound.before && isAnnounced(open, sound, sound.before)) return { reason: 'words', ...withHeard }
   if (politeness(first).some((word) => !later.some((other) => isSameWord(other, word)))) return { reason: 'words', ...withHeard }
   const rival = rivalOf(first)
   return rival && { reason: rival, ...withHeard }
 }
 
-const isSameWord = (one: Word, other: Word): boolean => one.word === other.word && overlapS(one, other) > 0
+/** What the open vocabulary writes for numbers. */
+const SOUNDS_LIKE: Readonly<Record<string, string>> = { to: 'two', too: 'two', for: 'four' }
+
+/** The open vocabulary has every word of the text and others beside them: "are the lights on". */
+function hasMore(text: string, open: readonly Word[]): boolean {
+  const said = text.split(' ')
+  let at = 0
+  const others: Word[] = []
+  for (const word of open) {
+    const isNext = said[at] !== undefined && (word.word === said[at] || SOUNDS_LIKE[word.word] === said[at])
+    if (isNext) at++
+    else others.push(word)
+  }
+  return at === said.length && others.some(({ word, confidence }) => confidence >= SURE && !FILLERS.has(word) && !isPolite(word))
+}
+
+/** The open vocabulary is sure of words, and none of them is one of the answer: "conform". */
+function isOther(text: string, open: readonly Word[]): boolean {
+  const said = text.split(' ')
+  // "Confirmed" is another form of "confirm"; "unconfirmed" is not.
+  const isForm = (word: string) => said.some((each) => word.startsWith(each) || (word.length > 2 && each.startsWith(word)))
+  return open.some(({ confidence }) => confidence >= SURE) && !open.some(({ word }) => isForm(word))
+}
+
+/** "Super computer, lights on": the wake word opens what is said, politeness aside. */
+function isAnnounced(open: readonly Word[], { samples, from, activity, within }: SoundOfUtterance, before: Stretch): boolean {
+  const command: Word = { word: '', ...within, confidence: 1 }
+  const looked = { startS: before.startS, endS: within.endS }
+  const spoken = uncovered([command], samples, from, activity, looked).filter(({ startS }) => startS < before.endS - EDGE_S)
+  const there = open.filter((word) => word.confidence >= HEARD && (word.startS + word.endS) / 2 < before.endS)
+  const isPoliteOpening = there.length > 0 && there.every(({ word }) => isPolite(word) || FILLERS.has(word))
+  return !isPoliteOpening && spoken.some((gap) => Math.min(gap.endS, before.endS) - gap.startS >= BEFORE_WAKE_S)
+}
+
+const isSameWord = (one: Word, other: Word): boolean => (one.word === other.word || (isPolite(one.word) && isPolite(other.word))) && overlapS(one, other) > COVERED * (other.endS - other.startS)
 
 /**
  * Words around a command that may be left out: "could you", "now". A grammar that knows "could you" and not "did you" hears

@@ -20,7 +20,10 @@ const BEGAN_MOST_SAMPLES = 0.8 * SAMPLE_RATE_HZ
 /** For so long a score of the head confirms what the streaming text holds, 0.8 s: the text comes up to half a second later. */
 const CONFIRMS_FRAMES = 25
 /** What the recogniser is asked about when the head has fired: the word, and what was before it. */
-const JUDGED_SAMPLES = 1.2 * SAMPLE_RATE_HZ
+const JUDGED_SAMPLES = 1.5 * SAMPLE_RATE_HZ
+/** The recogniser is asked again after so many frames, so often at the most. */
+const LOOK_AGAIN_FRAMES = 4
+const MOST_LOOKS = 3
 /** The word over a sentence of the box must be likelier than that sentence alone by so much, up to the most that is asked. */
 const OWN_MARGIN = 0.05
 const OWN_MOST = 0.995
@@ -45,6 +48,8 @@ export class StopWatch {
   #frames = 0
   /** Frames for which sound still counts as clipped. */
   #clipped = 0
+  /** The head has heard it, and the recogniser is still asked: the head may be ahead of the end of the word. */
+  #fired: { confidence: number; frame: number; looks: number } | undefined
   /** What the box is saying is as much like "stop" as this by itself. */
   #ownScore = 0
 
@@ -62,8 +67,14 @@ export class StopWatch {
     for (const score of await spotter?.push(frame) ?? []) {
       this.#scores[slot] = Math.max(score, this.#scores[slot]!)
       const fired = this.#rule.push(score, least)
-      if (fired !== undefined && await this.#mayBe(isEcho) && this.#isNew(ring.end - BEGAN_MOST_SAMPLES, ring.end - BEGAN_LEAST_SAMPLES)) confidence = fired
+      if (fired !== undefined) this.#fired = { confidence: fired, frame: this.#frames, looks: 0 }
     }
+    const waiting = this.#fired
+    if (!waiting || this.#frames < waiting.frame + waiting.looks * LOOK_AGAIN_FRAMES) return undefined
+    if (await this.#mayBe(isEcho)) {
+      this.#fired = undefined
+      if (this.#isNew(ring.end - BEGAN_MOST_SAMPLES, ring.end - BEGAN_LEAST_SAMPLES)) confidence = waiting.confidence
+    } else if (++waiting.looks >= MOST_LOOKS) this.#fired = undefined
     return confidence
   }
 
@@ -125,6 +136,7 @@ export class StopWatch {
     this.#rule.reset()
     this.#o.spotter?.reset()
     this.#clipped = 0
+    this.#fired = undefined
     this.#scores.fill(0)
   }
 }

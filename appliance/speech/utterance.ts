@@ -19,6 +19,7 @@ export interface Utterance {
   wakeMs?: number
   /** Another node answers it. */
   isForgotten?: true
+  wakeStart?: number
   /** Where the wake word ended, if it is in this utterance. */
   wakeEnd?: number
   wakeFrames: number

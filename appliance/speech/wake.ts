@@ -103,6 +103,8 @@ export class WakeCheck {
    */
   async mayBeStop(audio: Int16Array): Promise<boolean> {
     const { words, others = [] } = await decode(this.#words, audio)
+    // Of what is too soft for words nothing else is known either.
+    if (words.every(({ word }) => word === GARBAGE)) return true
     return [words, ...others].some((reading) => reading.some(({ word }) => TAKEN_FOR_STOP.has(word)))
   }
 

@@ -161,10 +161,10 @@ test('a stop, said in any session or told from outside, drops the open questions
 test('a sign does not contradict the direction that was said', async (t) => {
   const { hear } = start()
   const contradictions: [string, string][] = [
-    ['drive forward', '\u22123 m'], ['drive forward', 'minus three metres'], ['drive back', '-1 m'], ['drive back', 'negative one'],
-    ['turn left', '-45'], ['turn left', 'minus thirty degrees'], ['turn right', '\u201345 degrees'], ['turn right', 'minus ten'],
-    ['drive forward', 'three metres back'], ['drive back', 'forward three metres'], ['turn left', 'right, 45 degrees'],
-    ['drive forward', 'a metre back'],
+    ['drive forward', '\u22123 m'], ['drive forward', 'minus three metres'], ['drive forward', 'three metres back'],
+    ['drive back', '-1 m'], ['drive back', 'negative one'], ['drive back', 'forward three metres'],
+    ['turn left', '-45'], ['turn left', 'minus thirty degrees'], ['turn left', 'right, 45 degrees'],
+    ['turn right', '\u201345 degrees'], ['turn right', 'minus ten'], ['drive forward', 'a metre back'],
   ]
   for (const [first, answer] of contradictions) {
     t.is((await hear(first)).act, 'ask')
@@ -194,9 +194,13 @@ test('that the sender has asked already counts for the one sentence', async (t) 
 
 test('a question, or an unfinished sentence, is no answer', async (t) => {
   const { hear } = start()
-  const marks = ['?', '\uFF1F', '\uFE56', '\uFE16', '\u037E', '\u061F', '?!', '?"', '? please', '...', '\u2026', ',', ':', ' -', ' \u2014']
-  for (const mark of marks) {
-    for (const [first, answer] of [['drive back', 'three metres'], ['turn left', 'ten'], ['change mode', 'safe'], ['run a sequence', 'triangle']] as const) {
+  const asking = ['?', '\uFF1F', '\uFE56', '\uFE16', '\u037E', '\u061F', '?!', '?"', '? please']
+  const unfinished = ['...', '\u2026', ',', ':', ' -', ' \u2014']
+  const questions: [string, string][] = [
+    ['drive back', 'three metres'], ['turn left', 'ten'], ['change mode', 'safe'], ['run a sequence', 'triangle'],
+  ]
+  for (const mark of [...asking, ...unfinished]) {
+    for (const [first, answer] of questions) {
       await hear(first)
       t.is((await hear(`${answer}${mark}`)).act, 'ask', `${first}: ${answer}${mark}`)
       await hear('cancel')
@@ -214,7 +218,8 @@ test('what is firm, and what only asks for a confirmation', async (t) => {
     await hear('arm the drive')
     t.is((await hear(yes)).act, 'submit', yes)
   }
-  for (const no of ['-yes', '\u2014 confirm', 'please confirm', 'Computer, please confirm!', 'just confirm', 'yes,', 'confirm :', 'do it -']) {
+  const unfirm = ['-yes', '\u2014 confirm', 'yes,', 'confirm :', 'do it -']
+  for (const no of [...unfirm, 'please confirm', 'Computer, please confirm!', 'just confirm']) {
     await hear('arm the drive')
     t.like(await hear(no), { act: 'ask', expects: 'confirm' }, no)
   }
@@ -224,7 +229,7 @@ test('a number without a unit is none where nobody can know the unit', async (t)
   const { hear } = start()
   for (const number of ['five', '20', 'half', 'two and a half']) {
     await hear('set a timer')
-    t.deepEqual(await hear(number), { act: 'ask', say: 'Sorry. To set a timer: for how long? Say the unit too.', expects: 'slot' }, number)
+    t.like(await hear(number), { act: 'ask', say: 'Sorry. To set a timer: for how long? Say the unit too.' }, number)
     t.is((await hear('half an hour')).act, 'submit')
   }
   for (const first of ['turn right', 'slow down', 'drive back']) {
@@ -253,7 +258,8 @@ test('what is not meant, or one of two, is no name', async (t) => {
   for (const answer of ['not triangle', 'triangle or circle', '- triangle', 'never the circle', "don't run triangle"]) {
     await hear('run a sequence')
     const act = await hear(answer)
-    t.true(act.act === 'cancelled' || (act.act === 'ask' && act.expects === 'slot'), `${answer}: ${JSON.stringify(act)}`)
+    const isNone = act.act === 'cancelled' || (act.act === 'ask' && act.expects === 'slot')
+    t.true(isNone, `${answer}: ${JSON.stringify(act)}`)
   }
 })
 

@@ -189,7 +189,7 @@ export function isQuantityPrefix(quantity: Quantity, tokens: readonly Token[], a
   })
 }
 
-/** The whole text as a quantity; a bare number takes the SI unit (percent for a fraction). For answers to a question. */
+/** The whole text as a quantity; a bare number takes the SI unit (percent for a fraction), except a duration and a bare fraction. For answers to a question. */
 export function quantityAnswer(quantity: Quantity, tokens: readonly Token[]): number | undefined {
   const whole = parseQuantity(quantity, tokens, 0).find((found) => found.end === tokens.length)
   if (whole) return whole.doubtful ? undefined : whole.value
