@@ -50,7 +50,7 @@ test.serial('free words of a declared sentence are heard, also where our own sen
 
 test.serial('a lesson in the midst of a command waits for its end; in the midst of other talk it does not', async (t) => {
   await learn([])
-  const command = concatenate([silence(0.4), await say('computer, turn left twenty degrees')])
+  const command = concatenate([silence(0.4), await say('computer, drive forward three meters')])
   await play(command.subarray(0, 24_000))
   let learnt = false
   const lesson = learn([airlock]).then(() => { learnt = true })
@@ -59,7 +59,7 @@ test.serial('a lesson in the midst of a command waits for its end; in the midst 
   await play(command.subarray(25_600))
   await pipeline.flush()
   await lesson
-  t.is(messages.find((message) => message.kind === 'utterance')?.text, 'turn left twenty degrees')
+  t.is(messages.find((message) => message.kind === 'utterance')?.text, 'drive forward three meters')
   const talk = await say('yesterday my grandmother bought seven yellow umbrellas')
   await play(silence(1), talk.subarray(0, talk.length - 8_000))
   await learn([other])
@@ -104,7 +104,7 @@ test.serial('to a question for any text the open vocabulary counts; with the wak
   t.regex(heard?.text ?? '', /rough on the left side$/)
   t.like(heard, { how: 'free', free: { lead: '' } })
   expect({ kind: 'text' })
-  t.like((await hear(await say('computer, turn left twenty degrees')))[0], { text: 'turn left twenty degrees', how: 'command', answer: undefined })
+  t.like((await hear(await say('computer, drive forward three meters')))[0], { text: 'drive forward three meters', how: 'command', answer: undefined })
   expect({ kind: 'text' })
   t.is((await hear(await say('cancel')))[0]?.answer?.inGrammar, 'cancel')
 })
@@ -112,7 +112,7 @@ test.serial('to a question for any text the open vocabulary counts; with the wak
 test.serial('a command is heard as one although an answer is expected', async (t) => {
   for (const kind of ['count', 'yes-no'] as const) {
     expect({ kind })
-    t.like((await hear(await say('turn left twenty degrees')))[0], { text: 'turn left twenty degrees', how: 'command', answer: undefined }, kind)
+    t.like((await hear(await say('drive forward three meters')))[0], { text: 'drive forward three meters', how: 'command', answer: undefined }, kind)
   }
 })
 

@@ -8,10 +8,10 @@ const TENS = ['thirty', 'forty', 'fifty', 'sixty', 'seventy', 'eighty', 'ninety'
 /**
  * By so much, in nats, the grammar with the number that was understood must explain the sound better than the one without.
  * A teen needs more: before a nasal ("fifty metres") a ten sounds like one. Of 73 teens in ten synthetic voices the lowest
- * was −1.2, and a ten taken for a teen came to 5.3 where the recogniser had no second reading; a teen taken for a ten had one each time.
+ * was −1.2, and a ten taken for a teen came to 5.3 where the recogniser had no second reading. A teen taken for a ten came to 3.6.
  */
 const TEEN_MARGIN = 6
-const TEN_MARGIN = 1
+const TEN_MARGIN = 4
 
 /** The teen or ten of a text that may be the other, or undefined: "fifty", but not "fifty two". */
 export function confusable(text: string): 'teen' | 'ten' | undefined {

@@ -282,7 +282,10 @@ export class Dialogue {
    * True for what is asked back before it is done: it may not be what was said, or its number is beyond what is usual.
    */
   #isInDoubt({ type, slots, doubt, agreed, spoken }: Request): boolean {
-    if (agreed || makesSafer(type, slots) || !this.#o.understander.isConsequential(type)) return false
+    if (agreed || makesSafer(type, slots)) return false
+    // A number that may be another is asked about whatever it is for.
+    if (doubt?.reason === 'number') return true
+    if (!this.#o.understander.isConsequential(type)) return false
     return doubt !== undefined || (spoken && this.#isBeyondUsual(type, slots))
   }
 

@@ -147,7 +147,7 @@ export class Understander {
   /** What a sentence asks for, to tell it from another; undefined where nothing matches. */
   meaning(text: string): Meaning | undefined {
     const { type, slots, factors = {} } = this.match(text)
-    return type === null ? undefined : { type, key: JSON.stringify([type, Object.entries(slots).sort(), factors]), isConsequential: this.isConsequential(type) }
+    return type === null ? undefined : { type, key: JSON.stringify([type, Object.entries(slots).sort(), factors]), isConsequential: this.isConsequential(type) || Object.values(slots).some((value) => typeof value === 'number') }
   }
 
   /** What the text might mean: by 'proposal' with a question to ask, or null. The first call loads or trains the proposer. Declared types are never proposed: the proposer is not trained on them. */

@@ -35,6 +35,6 @@ export interface Meaning {
   type: string
   /** The same for sentences that ask for the same. */
   key: string
-  /** It moves something, lets something move, or must be confirmed. */
+  /** It moves something, lets something move, must be confirmed, or has a number: other readings count. */
   isConsequential: boolean
 }

@@ -73,7 +73,7 @@ test.serial('a few examples make a model in the store; a real worker and the ear
     engine: 'auto', grammar: understander.speechGrammar(), completeness: (text) => understander.completeness(text), meaning: (text) => understander.meaning(text), endSilenceMs: 240, maxSilenceMs: 900, answerWindowMs: 8_000,
     modelsDir: join(folder, 'models'), learnedWords: [{ word: 'marigold', does: 'wake' }], emit: (message) => { messages.push(message) },
   })
-  const command = concatenate([word, silence(0.4), await synthesise('drive forward two metres', 'flite:slt'), silence(0.6)])
+  const command = concatenate([word, silence(0.4), await synthesise('drive forward two meters', 'flite:slt'), silence(0.6)])
   for (let at = 0; at < command.length; at += 512) await pipeline.push(command.subarray(at, at + 512), (at + 512) / 16)
   await pipeline.flush()
   pipeline.close()
