@@ -1,5 +1,5 @@
 import type { Doubt, Meaning } from '../understand/port.ts'
-import { isNumberWord, isPolite, isUnitWord } from '../understand/index.ts'
+import { isAgreement, isNumberWord, isPolite, isUnitWord } from '../understand/index.ts'
 import type { ActivityTrack } from './activity-track.ts'
 import { GARBAGE, textOf, type Word } from './engine.ts'
 import { levelDb } from './level.ts'
@@ -118,7 +118,7 @@ export function doubtOf(first: FirstReading, open: readonly Word[], sound: Sound
     const doubtedS = there.length === 0 ? DOUBTED_S.nothing : isFilled ? DOUBTED_S.fillers : DOUBTED_S.words
     if (gap.endS - gap.startS >= doubtedS) return { reason: there.length > 0 && !isFilled ? 'words' : 'sound', ...withHeard }
   }
-  if (hasMore(first.text, later) || (!first.meaning && isOther(first.text, later))) return { reason: 'words', ...withHeard }
+  if (hasMore(first.text, later) || (isAgreement(first.text) && isOther(first.text, later))) return { reason: 'words', ...withHeard }
   if (sound.before && isAnnounced(open, sound, sound.before)) return { reason: 'words', ...withHeard }
   if (politeness(first).some((word) => !later.some((other) => isSameWord(other, word)))) return { reason: 'words', ...withHeard }
   const rival = rivalOf(first)

@@ -71,6 +71,8 @@ export function lacksUnit(kind: Quantity, text: string): boolean {
 export function quantityOf(kind: Quantity, text: string): number | undefined {
   return isFinished(text) && !lacksUnit(kind, text) ? quantityAnswer(kind, answerTokens(text)) : undefined
 }
+/** True for what agrees, whoever asked. */
+export const isAgreement = (text: string): boolean => AGREES.has(plain(text))
 export const cancels = (text: string): boolean => CANCELS.has(plain(text))
 
 /** The same with numbers in words, as they are heard. */

@@ -24,7 +24,8 @@ test('anything that moves, arms, lights or changes the mode counts as acted on, 
 })
 
 test('a stop is always welcome, and what is only told moves nothing', (t) => {
-  for (const type of ['stop', 'time.tell', 'cancel', 'timer.set']) t.is(judge(move, submitted(type)), 'refused', type)
+  t.is(judge(move, submitted('stop')), 'safer')
+  for (const type of ['time.tell', 'cancel', 'timer.set']) t.is(judge(move, submitted(type)), 'refused', type)
 })
 
 test('a question that nobody answers is none', (t) => {
