@@ -59,6 +59,8 @@ const IDLE_RENEW_SAMPLES = 10 * SAMPLE_RATE_HZ
 /** Nothing said to the box is longer. */
 const COMMAND_MAX_SAMPLES = 12 * SAMPLE_RATE_HZ
 const FREE_MAX_SAMPLES = 60 * SAMPLE_RATE_HZ
+/** Silence after which the open vocabulary is asked for its words, ahead of the end: most often there is no more speech. */
+const READ_AHEAD_MS = 128
 /** The open vocabulary catches up so often: in larger pieces it costs less. */
 const OPEN_EVERY_FRAMES = 4
 /** For so long after a command "no" takes it back without the wake word. */
@@ -468,7 +470,12 @@ export class SpeechPipeline {
     }
     if (length > (u.lead === undefined && !isFree(u.answer) ? COMMAND_MAX_SAMPLES : FREE_MAX_SAMPLES) || silenceMs >= maxSilenceMs) return this.#finish(u, await this.#command.final())
     const due = silenceMs >= endSilenceMs && u.triedSilenceMs < endSilenceMs ? endSilenceMs : silenceMs >= 2 * endSilenceMs && u.triedSilenceMs < 2 * endSilenceMs ? 2 * endSilenceMs : 0
-    if (silenceMs === 0) u.triedSilenceMs = 0
+    if (silenceMs === 0) {
+      u.triedSilenceMs = 0
+      u.openWords = undefined
+    }
+    // While it is silent the open vocabulary can come to its end: the answer would have to wait for that otherwise.
+    if (silenceMs >= READ_AHEAD_MS && u.openWords === undefined && u.lead === undefined && !isFree(u.answer) && this.#isSentence(u)) u.openWords = await this.#openEars.words(u.from)
     if (due === 0 || u.lead !== undefined || isFree(u.answer)) return
     u.triedSilenceMs = due
     const transcript = await this.#command.final()
@@ -502,9 +509,12 @@ export class SpeechPipeline {
   /** The open vocabulary listens to free speech, and beside the grammar while what was said may become a sentence of it. */
   #wantsOpen(u: Utterance): boolean {
     if (u.lead !== undefined || isFree(u.answer)) return true
-    if (u.is !== 'command' || this.#ring.end / FRAME_SAMPLES % OPEN_EVERY_FRAMES !== 0) return false
+    if (u.is !== 'command' || u.openWords !== undefined || this.#ring.end / FRAME_SAMPLES % OPEN_EVERY_FRAMES !== 0) return false
     return this.#completenessOf(u, textAfterWakeWord(this.#command.partial())) !== 'nothing'
   }
+
+  /** What was said so far is a whole sentence, or an answer. */
+  #isSentence(u: Utterance): boolean { return ['complete', 'extendable'].includes(this.#completenessOf(u, textAfterWakeWord(this.#command.partial()))) }
 
   async #finish(u: Utterance, transcript: Transcript, answer?: Transcript): Promise<void> {
     const endpointMs = this.#endMs
@@ -556,7 +566,7 @@ export class SpeechPipeline {
     const samples = this.#ring.slice(u.from)
     const within = { startS: (Math.max(u.onset, u.wakeEnd ?? 0) - u.from) / SAMPLE_RATE_HZ, endS: (u.speechEnd - u.from) / SAMPLE_RATE_HZ }
     const before = u.wakeStart === undefined ? undefined : { startS: 0, endS: (u.wakeStart - u.from) / SAMPLE_RATE_HZ }
-    const doubt = doubtOf({ text, words, meaning, readings: others, meaningOf: (other) => this.#o.meaning(other) }, await this.#openEars.words(u.from), { samples, from: u.from, activity: this.#activity, within, ...before ? { before } : {} })
+    const doubt = doubtOf({ text, words, meaning, readings: others, meaningOf: (other) => this.#o.meaning(other) }, u.openWords ?? await this.#openEars.words(u.from), { samples, from: u.from, activity: this.#activity, within, ...before ? { before } : {} })
     if (doubt || !meaning?.isConsequential) return doubt
     return await this.#numbers.isClear(text, samples, this.#command.grammar) ? undefined : { reason: 'number' }
   }

@@ -1,5 +1,5 @@
 import type { ExpectedAnswer } from './answer-ears.ts'
-import { GARBAGE } from './engine.ts'
+import { GARBAGE, type Word } from './engine.ts'
 import { WAKE_WORD } from './grammar.ts'
 
 /** From the first sound of an utterance to the silence that ends it. Positions are sample numbers of the stream. */
@@ -27,6 +27,8 @@ export interface Utterance {
   stopsSettled: number
   pauseLooked: boolean
   lead?: string
+  /** What the open vocabulary made of it, where it fell silent. */
+  openWords?: Word[] | undefined
   /** Silence at which the text was last found incomplete. */
   triedSilenceMs: number
 }
