@@ -516,8 +516,9 @@ export class SpeechPipeline {
   /** What was said so far is a whole sentence, or an answer. */
   #isSentence(u: Utterance): boolean { return ['complete', 'extendable'].includes(this.#completenessOf(u, textAfterWakeWord(this.#command.partial()))) }
 
-  async #finish(u: Utterance, transcript: Transcript, answer?: Transcript): Promise<void> {
+  async #finish(u: Utterance, transcript: Transcript, heardAnswer?: Transcript): Promise<void> {
     const endpointMs = this.#endMs
+    const answer = heardAnswer ?? (u.answer && !isFree(u.answer) ? await this.#answers.final() : undefined)
     const speechFrom = Math.max(u.onset, u.wakeEnd ?? 0)
     const all = [transcript.words, ...transcript.others ?? []].map((words) => this.#said(u, words))
     const said = all[0]!
@@ -525,7 +526,7 @@ export class SpeechPipeline {
     const spoken = readings.find(({ accepted }) => accepted) ?? readings[0]!
     let heard: Heard = { text: spoken.text, how: spoken.accepted ? 'command' : 'rejected', confidence: spoken.confidence }
     if (u.lead !== undefined) heard = textAfterLead(u.lead, all, await this.#openEars.words(u.from), (s) => this.#msAt(u.from + s * SAMPLE_RATE_HZ)) ?? heard
-    else if (u.answer) heard = isFree(u.answer) ? freeAnswer(heard, transcript, await this.#openEars.words(u.from), this.#msAt(u.onset)) : shortAnswer(u.answer, heard, answer ?? await this.#answers.final(), (u.speechEnd - u.onset) / SAMPLE_RATE_HZ, (text) => this.#o.completeness(text), this.#tuning)
+    else if (u.answer) heard = isFree(u.answer) ? freeAnswer(heard, transcript, await this.#openEars.words(u.from), this.#msAt(u.onset)) : shortAnswer(u.answer, heard, answer!, (u.speechEnd - u.onset) / SAMPLE_RATE_HZ, (text) => this.#o.completeness(text), this.#tuning)
     if (u.isForgotten && heard.how !== 'command') return this.#drop()
     // A wake word with nothing behind it, or a sound that is no word.
     // Where an answer is expected, speech of which nothing was made out is one that was not understood.
